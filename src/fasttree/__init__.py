@@ -1,0 +1,1 @@
+"""fasttree: fast, reproducible decision trees behind scikit-learn's interface."""
