@@ -1,5 +1,477 @@
-"""Kernels: encode."""
+"""Kernels that turn columns of floats into integer codes.
+
+One call works on one column, so that calls can be spread over threads.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from fasttree._kernels.radix cimport (
+    double_key,
+    double_of_key,
+    radix_sort,
+    single_key,
+    single_of_key,
+)
+
+ctypedef fused floating:
+    float
+    double
+
+ctypedef fused code_t:
+    uint8_t
+    uint16_t
+    uint32_t
+
+cdef enum:
+    ROW_BITS = 30
+    COLUMN_BLOCK = 16
+    ROW_BLOCK = 64
+    LANES = 8
+
+cdef uint32_t NEW_CODE = <uint32_t>1 << 31
+cdef uint32_t MISSING = <uint32_t>1 << 30
+cdef uint32_t MISSING_KEY = <uint32_t>0xFFFFFFFF
 
 
-def ready():
-    return True
+def transpose(
+    const floating[:, :] X, floating[:, ::1] out, Py_ssize_t start, Py_ssize_t stop
+):
+    """Copy rows `start` to `stop` of `X` into the columns of `out`."""
+    cdef Py_ssize_t i, j, row, column, row_stop, column_stop
+    cdef Py_ssize_t n_columns = X.shape[1]
+    with nogil:
+        row = start
+        while row < stop:
+            row_stop = min(row + ROW_BLOCK, stop)
+            column = 0
+            while column < n_columns:
+                column_stop = min(column + COLUMN_BLOCK, n_columns)
+                for j in range(column, column_stop):
+                    for i in range(row, row_stop):
+                        out[j, i] = X[i, j]
+                column = column_stop
+            row = row_stop
+
+
+cdef Py_ssize_t _order_single(
+    const uint64_t* pairs, uint32_t* order, Py_ssize_t n
+) noexcept nogil:
+    """Write the order of sorted (key, row) pairs and count the distinct keys."""
+    cdef Py_ssize_t i, n_distinct = 1
+    cdef uint32_t key, is_new
+    cdef uint32_t before = <uint32_t>(pairs[0] >> 32)
+    for i in range(n):
+        key = <uint32_t>(pairs[i] >> 32)
+        is_new = key != before
+        order[i] = <uint32_t>pairs[i] | (is_new << 31)
+        n_distinct += is_new
+        before = key
+    return n_distinct
+
+
+cdef Py_ssize_t _order_double(
+    const double* values,
+    uint64_t* pairs,
+    uint64_t* spare,
+    uint32_t* order,
+    Py_ssize_t n,
+) noexcept nogil:
+    """As `_order_single`, for pairs sorted by the upper halves of their keys.
+
+    Rows that share the upper half are sorted by the lower one, within `pairs`.
+    """
+    cdef Py_ssize_t start = 0, stop, i, n_distinct = 0
+    cdef uint64_t* run
+    cdef uint32_t upper, row, is_new
+    while start < n:
+        upper = <uint32_t>(pairs[start] >> 32)
+        stop = start + 1
+        while stop < n and <uint32_t>(pairs[stop] >> 32) == upper:
+            stop += 1
+        run = pairs + start
+        if stop - start > 1:
+            for i in range(stop - start):
+                row = <uint32_t>run[i]
+                run[i] = (double_key(values[row]) << 32) | row
+            run = radix_sort(run, spare + start, stop - start)
+        order[start] = <uint32_t>run[0] | (NEW_CODE if start else 0)
+        n_distinct += 1
+        for i in range(1, stop - start):
+            is_new = (run[i] >> 32) != (run[i - 1] >> 32)
+            order[start + i] = <uint32_t>run[i] | (is_new << 31)
+            n_distinct += is_new
+        start = stop
+    return n_distinct
+
+
+def presort(
+    const floating[::1] values,
+    uint64_t[::1] pairs,
+    uint64_t[::1] spare,
+    uint32_t[::1] order,
+):
+    """Write the rows in order of value into `order`, with its flags.
+
+    Bit 31 is set where the value differs from the one before, bit 30 where it
+    is NaN; NaN come last. `pairs` and `spare` are work space of at least as
+    many entries as `values`, which has at least one and fewer than 2**30.
+
+    Returns
+    -------
+    n_distinct : int
+        Number of distinct values, NaN not counted.
+    n_missing : int
+        Number of NaN.
+    """
+    cdef Py_ssize_t i, n = values.shape[0], n_missing = 0, n_distinct = 0
+    cdef Py_ssize_t n_present
+    cdef uint64_t* words = &pairs[0]
+    cdef uint64_t* other = &spare[0]
+    cdef uint64_t key
+    cdef uint32_t flags
+    with nogil:
+        if floating is float:
+            for i in range(n):
+                key = single_key(values[i])
+                words[i] = (key << 32) | <uint64_t>i
+                n_missing += values[i] != values[i]
+        else:
+            for i in range(n):
+                key = double_key(values[i])
+                words[i] = (key & (<uint64_t>MISSING_KEY << 32)) | <uint64_t>i
+                n_missing += values[i] != values[i]
+        n_present = n - n_missing
+        words = radix_sort(words, other, n)
+        other = &spare[0] if words == &pairs[0] else &pairs[0]
+        if n_present:
+            if floating is float:
+                n_distinct = _order_single(words, &order[0], n_present)
+            else:
+                n_distinct = _order_double(
+                    &values[0], words, other, &order[0], n_present
+                )
+        flags = MISSING | (NEW_CODE if n_present else 0)
+        for i in range(n_present, n):
+            order[i] = <uint32_t>words[i] | flags
+            flags = MISSING
+    return n_distinct, n_missing
+
+
+def rank(
+    const uint32_t[::1] order,
+    const floating[::1] values,
+    code_t[::1] codes,
+    double[::1] distinct,
+):
+    """Write each row's rank into `codes` and the value of each rank.
+
+    `order` comes from `presort` of `values`; `distinct` has one entry per
+    distinct value, whose number is the code of NaN.
+    """
+    cdef Py_ssize_t i, n = order.shape[0], n_distinct = distinct.shape[0]
+    cdef uint32_t entry, row, code = 0
+    with nogil:
+        for i in range(n):
+            entry = order[i]
+            if entry & MISSING:
+                break
+            row = entry & (MISSING - 1)
+            code += entry >> 31
+            codes[row] = <code_t>code
+            # Adding zero turns -0.0 into 0.0.
+            distinct[code] = values[row] + 0.0
+        else:
+            i = n
+        while i < n:
+            codes[order[i] & (MISSING - 1)] = <code_t>n_distinct
+            i += 1
+
+
+def order_codes(
+    const code_t[::1] codes,
+    uint32_t n_codes,
+    uint64_t[::1] pairs,
+    uint64_t[::1] spare,
+    uint32_t[::1] order,
+):
+    """Write the rows in order of code into `order`, flagged as by `presort`.
+
+    `n_codes` is the code of missing values. `pairs` and `spare` are work space
+    of at least as many entries as `codes`, which has at least one.
+    """
+    cdef Py_ssize_t i, n = codes.shape[0]
+    cdef uint64_t* words = &pairs[0]
+    cdef uint32_t code, before, is_new, is_missing
+    with nogil:
+        for i in range(n):
+            words[i] = (<uint64_t>codes[i] << 32) | <uint64_t>i
+        words = radix_sort(words, &spare[0], n)
+        before = <uint32_t>(words[0] >> 32)
+        for i in range(n):
+            code = <uint32_t>(words[i] >> 32)
+            is_new = code != before
+            is_missing = code == n_codes
+            order[i] = <uint32_t>words[i] | (is_new << 31) | (is_missing << ROW_BITS)
+            before = code
+
+
+cdef void _finish_doubles(
+    uint64_t* keys, uint64_t* spare, Py_ssize_t n
+) noexcept nogil:
+    """Sort keys that are sorted by their upper halves."""
+    cdef Py_ssize_t start = 0, stop, i
+    cdef uint64_t* run
+    cdef uint64_t key
+    while start < n:
+        key = keys[start] >> 32
+        stop = start + 1
+        while stop < n and keys[stop] >> 32 == key:
+            stop += 1
+        if stop - start > 1:
+            for i in range(start, stop):
+                keys[i] = (keys[i] << 32) | key
+            run = radix_sort(keys + start, spare + start, stop - start)
+            for i in range(stop - start):
+                keys[start + i] = (run[i] >> 32) | (key << 32)
+        start = stop
+
+
+def sort_values(
+    const floating[::1] values,
+    uint64_t[::1] work,
+    uint64_t[::1] spare,
+    floating[::1] out,
+):
+    """Write the values that are not NaN into `out`, sorted; return their number.
+
+    `work` and `spare` are work space of at least as many entries as `values`,
+    which has at least one.
+    """
+    cdef Py_ssize_t i, n = values.shape[0], n_present = 0
+    cdef uint32_t* singles = <uint32_t*>&work[0]
+    cdef uint64_t* doubles = &work[0]
+    cdef uint64_t* other
+    with nogil:
+        if floating is float:
+            for i in range(n):
+                singles[n_present] = single_key(values[i])
+                n_present += values[i] == values[i]
+            singles = radix_sort(singles, <uint32_t*>&spare[0], n_present)
+            for i in range(n_present):
+                out[i] = single_of_key(singles[i])
+        else:
+            for i in range(n):
+                doubles[n_present] = double_key(values[i])
+                n_present += values[i] == values[i]
+            doubles = radix_sort(doubles, &spare[0], n_present)
+            other = &spare[0] if doubles == &work[0] else &work[0]
+            _finish_doubles(doubles, other, n_present)
+            for i in range(n_present):
+                out[i] = double_of_key(doubles[i])
+    return n_present
+
+
+def take_weighted(
+    const uint32_t[::1] order,
+    const floating[::1] values,
+    const double[::1] weights,
+    floating[::1] sorted_values,
+    double[::1] sorted_weights,
+):
+    """Write values and weights of the rows that count, in `order`.
+
+    A row counts if its value is not NaN and its weight is not zero. Return how
+    many do.
+    """
+    cdef Py_ssize_t i, n = order.shape[0], n_counted = 0
+    cdef uint32_t entry, row
+    with nogil:
+        for i in range(n):
+            entry = order[i]
+            if entry & MISSING:
+                break
+            row = entry & (MISSING - 1)
+            sorted_values[n_counted] = values[row]
+            sorted_weights[n_counted] = weights[row]
+            n_counted += weights[row] > 0
+    return n_counted
+
+
+cdef inline double _sum_of(
+    const double* weights, Py_ssize_t start, Py_ssize_t stop
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef double total = 0
+    if weights == NULL:
+        return <double>(stop - start)
+    for i in range(start, stop):
+        total += weights[i]
+    return total
+
+
+cdef inline Py_ssize_t _run_end(
+    const floating* values, Py_ssize_t start, Py_ssize_t n
+) noexcept nogil:
+    """Return where the run of values equal to that at `start` ends."""
+    cdef floating value = values[start]
+    start += 1
+    while start < n and values[start] == value:
+        start += 1
+    return start
+
+
+def cut(
+    const floating[::1] values,
+    const double[::1] weights,
+    Py_ssize_t n,
+    Py_ssize_t max_bins,
+    double[::1] lower,
+    double[::1] upper,
+):
+    """Part sorted values into at most `max_bins` bins of about equal weight.
+
+    Where there are no more distinct values than that, each is a bin. Otherwise
+    a value of at least the mean weight of a bin is a bin of its own (with
+    fewer smaller values before it than fill half a bin), and the other values
+    share the other bins evenly. Equal values are never parted, and weights
+    that are integers part as repeated values do.
+
+    Parameters
+    ----------
+    values : (>= n,) sorted
+    weights : (>= n,) positive, or None for ones
+    n : int
+        How many values there are, at least 1.
+    max_bins : int
+        At least 2.
+    lower, upper : (max_bins,) double
+        Receive the smallest and largest value of each bin.
+
+    Returns
+    -------
+    n_bins : int
+    is_exact : bool
+        Whether each bin is one value.
+    """
+    cdef const floating* v = &values[0]
+    cdef const double* w = NULL
+    cdef Py_ssize_t start, stop, n_bins = 0, n_distinct = 0, light_bins = max_bins
+    cdef double weight, total, heavy_from, light, mean, filled = 0
+    cdef bint is_heavy, is_full = False, has_heavy = False
+    if weights is not None:
+        w = &weights[0]
+    with nogil:
+        total = _sum_of(w, 0, n)
+        heavy_from = total / <double>max_bins
+        light = total
+        start = 0
+        while start < n:
+            stop = _run_end(v, start, n)
+            if n_distinct < max_bins:
+                lower[n_distinct] = v[start] + 0.0
+            weight = _sum_of(w, start, stop)
+            if weight >= heavy_from:
+                light -= weight
+                light_bins -= 1
+            n_distinct += 1
+            start = stop
+        if n_distinct <= max_bins:
+            upper[:n_distinct] = lower[:n_distinct]
+            n_bins = n_distinct
+        else:
+            mean = light / <double>max(light_bins, 1)
+            lower[0] = v[0] + 0.0
+            start = 0
+            while start < n:
+                stop = _run_end(v, start, n)
+                weight = _sum_of(w, start, stop)
+                is_heavy = weight >= heavy_from
+                if n_bins < max_bins - 1 and (
+                    is_full or (is_heavy and start > 0 and filled >= mean / 2)
+                ):
+                    upper[n_bins] = v[start - 1] + 0.0
+                    n_bins += 1
+                    lower[n_bins] = v[start] + 0.0
+                    if not has_heavy:
+                        light_bins -= 1
+                        mean = light / <double>max(light_bins, 1)
+                    filled = 0
+                    has_heavy = False
+                filled += weight
+                if is_heavy:
+                    has_heavy = True
+                else:
+                    light -= weight
+                is_full = has_heavy or filled >= mean
+                start = stop
+            upper[n_bins] = v[n - 1] + 0.0
+            n_bins += 1
+    return n_bins, n_distinct <= max_bins
+
+
+cdef void _lay_out(
+    const floating* upper, Py_ssize_t n, floating* tree, Py_ssize_t size
+) noexcept nogil:
+    """Fill a binary search tree in breadth-first order, from entry 1."""
+    cdef Py_ssize_t node = 1, position = 0
+    # In order: the leftmost node first, then each node's successor.
+    while 2 * node < size:
+        node *= 2
+    while position < size - 1:
+        tree[node] = upper[min(position, n - 1)]
+        position += 1
+        if 2 * node + 1 < size:
+            node = 2 * node + 1
+            while 2 * node < size:
+                node *= 2
+        else:
+            while node & 1:
+                node >>= 1
+            node >>= 1
+
+
+def search(
+    const floating[::1] values,
+    const floating[::1] upper,
+    floating[::1] tree,
+    code_t[::1] codes,
+):
+    """Write the code of each value: the first whose upper bound is no smaller.
+
+    Values above the last bound get the last code, NaN the number of codes.
+
+    Parameters
+    ----------
+    values : (n,)
+    upper : (n_codes,) ascending, at least one, without NaN
+    tree : (2**depth,) work space, 2**depth >= n_codes
+    codes : (n,)
+    """
+    cdef Py_ssize_t i, lane, block, n = values.shape[0], size = tree.shape[0]
+    cdef uint32_t n_codes = <uint32_t>upper.shape[0]
+    cdef uint32_t node[LANES]
+    cdef uint32_t _level, depth = 0, code
+    cdef floating x[LANES]
+    cdef const floating* nodes = &tree[0]
+    with nogil:
+        _lay_out(&upper[0], upper.shape[0], &tree[0], size)
+        while (<Py_ssize_t>1 << depth) < size:
+            depth += 1
+        for block in range(n // LANES):
+            i = block * LANES
+            for lane in range(LANES):
+                node[lane] = 1
+                x[lane] = values[i + lane]
+            for _level in range(depth):
+                for lane in range(LANES):
+                    node[lane] = 2 * node[lane] + (nodes[node[lane]] < x[lane])
+            for lane in range(LANES):
+                code = node[lane] - <uint32_t>size
+                code = min(code, n_codes - 1)
+                codes[i + lane] = <code_t>(code if x[lane] == x[lane] else n_codes)
+        for i in range(n - n % LANES, n):
+            node[0] = 1
+            for _level in range(depth):
+                node[0] = 2 * node[0] + (nodes[node[0]] < values[i])
+            code = min(node[0] - <uint32_t>size, n_codes - 1)
+            codes[i] = <code_t>(code if values[i] == values[i] else n_codes)
