@@ -158,8 +158,8 @@ def _is_vector(array: object, size: int | None, dtype: np.dtype | None) -> bool:
         isinstance(array, np.ndarray)
         and array.ndim == 1
         and array.flags.c_contiguous
-        and size in (None, len(array))
-        and dtype in (None, array.dtype)
+        and (size is None or len(array) == size)
+        and (dtype is None or array.dtype == dtype)
     )
 
 
