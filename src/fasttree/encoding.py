@@ -253,15 +253,16 @@ def _encode_bins(
     sample_weight: NDArray | None,
     space: Workspace,
 ) -> Column:
-    ordered, weights = _values_that_count(values, sample_weight, space)
+    ordered, cumulative = _values_that_count(values, sample_weight, space)
     lower = upper = np.empty(0)
     is_exact = True
     _check_finite(ordered)
     if len(ordered):
         capacity = min(max_bins, len(ordered))
         lower, upper = np.empty(capacity), np.empty(capacity)
+        heavy = np.empty(max_bins + 1, dtype=np.intp)
         n_codes, is_exact = encode.cut(
-            ordered, weights, len(ordered), max_bins, lower, upper
+            ordered, cumulative, len(ordered), max_bins, lower, upper, heavy
         )
         lower = lower[:n_codes].copy()
         upper = lower if is_exact else upper[:n_codes].copy()
@@ -290,17 +291,20 @@ def _encode_bins(
 def _values_that_count(
     values: NDArray, sample_weight: NDArray | None, space: Workspace
 ) -> tuple[NDArray, NDArray | None]:
-    """Return the sorted values that are neither missing nor of weight zero."""
+    """Return the sorted values that are neither missing nor of weight zero.
+
+    With them come their cumulative weights, None for weights of one.
+    """
     ordered = np.empty_like(values)
     if sample_weight is not None:
         order = np.empty(len(values), dtype=np.uint32)
         _, n_missing = encode.presort(values, space.pairs, space.spare, order)
         n_present = len(values) - n_missing
         _check_finite(values[order[[0, n_present - 1]] & ROW_MASK])
-        weights = np.empty(len(values))
-        n = encode.take_weighted(order, values, sample_weight, ordered, weights)
+        cumulative = np.empty(len(values) + 1)
+        n = encode.take_weighted(order, values, sample_weight, ordered, cumulative)
         if n:
-            return ordered[:n], weights[:n]
+            return ordered[:n], cumulative
         # Nothing that has a weight has a value: the values still need a code.
     n = encode.sort_values(values, space.pairs, space.spare, ordered)
     return ordered[:n], None

@@ -133,16 +133,17 @@ def cut(values, weights, max_bins):
     ordered = np.empty_like(values)
     if weights is None:
         n = encode.sort_values(values, *workspace(len(values)), ordered)
-        ordered_weights = None
+        cumulative = None
     else:
-        ordered_weights = np.empty(len(values))
+        cumulative = np.empty(len(values) + 1)
         n = encode.take_weighted(
-            presort(values)[0], values, weights, ordered, ordered_weights
+            presort(values)[0], values, weights, ordered, cumulative
         )
     if not n:
         return np.empty(0), np.empty(0), True
     lower, upper = np.empty(max_bins), np.empty(max_bins)
-    n_bins, is_exact = encode.cut(ordered, ordered_weights, n, max_bins, lower, upper)
+    heavy = np.empty(max_bins + 1, np.intp)
+    n_bins, is_exact = encode.cut(ordered, cumulative, n, max_bins, lower, upper, heavy)
     return lower[:n_bins], upper[:n_bins], is_exact
 
 

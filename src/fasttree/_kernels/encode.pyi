@@ -39,15 +39,16 @@ def take_weighted(
     values: NDArray[_Float],
     weights: NDArray[np.float64],
     sorted_values: NDArray[_Float],
-    sorted_weights: NDArray[np.float64],
+    cumulative: NDArray[np.float64],
 ) -> int: ...
 def cut(
     values: NDArray[_Float],
-    weights: NDArray[np.float64] | None,
+    cumulative: NDArray[np.float64] | None,
     n: int,
     max_bins: int,
     lower: NDArray[np.float64],
     upper: NDArray[np.float64],
+    heavy: NDArray[np.intp],
 ) -> tuple[int, bool]: ...
 def search(
     values: NDArray[_Float],

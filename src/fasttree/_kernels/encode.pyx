@@ -276,76 +276,111 @@ def take_weighted(
     const floating[::1] values,
     const double[::1] weights,
     floating[::1] sorted_values,
-    double[::1] sorted_weights,
+    double[::1] cumulative,
 ):
-    """Write values and weights of the rows that count, in `order`.
+    """Write the values of the rows that count, in `order`, and their weights.
 
-    A row counts if its value is not NaN and its weight is not zero. Return how
-    many do.
+    A row counts if its value is not NaN and its weight is not zero. Entry ``i + 1``
+    of `cumulative` receives the weight of the first ``i + 1`` of them, entry 0
+    receives 0. Return how many rows count.
     """
     cdef Py_ssize_t i, n = order.shape[0], n_counted = 0
     cdef uint32_t entry, row
+    cdef double total = 0
     with nogil:
+        cumulative[0] = 0
         for i in range(n):
             entry = order[i]
             if entry & MISSING:
                 break
             row = entry & (MISSING - 1)
-            sorted_values[n_counted] = values[row]
-            sorted_weights[n_counted] = weights[row]
-            n_counted += weights[row] > 0
+            if weights[row] > 0:
+                total += weights[row]
+                sorted_values[n_counted] = values[row]
+                n_counted += 1
+                cumulative[n_counted] = total
     return n_counted
 
 
-cdef inline double _sum_of(
-    const double* weights, Py_ssize_t start, Py_ssize_t stop
+cdef inline double _weight(
+    const double* cumulative, Py_ssize_t start, Py_ssize_t stop
 ) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef double total = 0
-    if weights == NULL:
+    if cumulative == NULL:
         return <double>(stop - start)
-    for i in range(start, stop):
-        total += weights[i]
-    return total
+    return cumulative[stop] - cumulative[start]
 
 
-cdef inline Py_ssize_t _run_end(
-    const floating* values, Py_ssize_t start, Py_ssize_t n
+cdef Py_ssize_t _filling(
+    const double* cumulative, Py_ssize_t start, Py_ssize_t n, double target
 ) noexcept nogil:
-    """Return where the run of values equal to that at `start` ends."""
-    cdef floating value = values[start]
-    start += 1
-    while start < n and values[start] == value:
-        start += 1
-    return start
+    """Return the first position up to which the weight from `start` on is `target`."""
+    cdef Py_ssize_t low = start, high = n - 1, middle
+    while low < high:
+        middle = (low + high) >> 1
+        if _weight(cumulative, start, middle + 1) >= target:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+cdef Py_ssize_t _run_start(
+    const floating* values, Py_ssize_t position
+) noexcept nogil:
+    """Return where the run of equal values around `position` starts."""
+    cdef Py_ssize_t low = 0, high = position, middle
+    while low < high:
+        middle = (low + high) >> 1
+        if values[middle] < values[position]:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef Py_ssize_t _run_stop(
+    const floating* values, Py_ssize_t position, Py_ssize_t n
+) noexcept nogil:
+    """Return where the run of equal values around `position` stops."""
+    cdef Py_ssize_t low = position + 1, high = n, middle
+    while low < high:
+        middle = (low + high) >> 1
+        if values[middle] > values[position]:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def cut(
     const floating[::1] values,
-    const double[::1] weights,
+    const double[::1] cumulative,
     Py_ssize_t n,
     Py_ssize_t max_bins,
     double[::1] lower,
     double[::1] upper,
+    Py_ssize_t[::1] heavy,
 ):
     """Part sorted values into at most `max_bins` bins of about equal weight.
 
     Where there are no more distinct values than that, each is a bin. Otherwise
-    a value of at least the mean weight of a bin is a bin of its own (with
-    fewer smaller values before it than fill half a bin), and the other values
-    share the other bins evenly. Equal values are never parted, and weights
-    that are integers part as repeated values do.
+    a value of at least the mean weight of a bin ends a bin, which it has for
+    itself unless the smaller values before it fill less than half a bin, and the
+    other values share the other bins evenly. Equal values are never parted, and
+    weights that are integers part as repeated values do.
 
     Parameters
     ----------
     values : (>= n,) sorted
-    weights : (>= n,) positive, or None for ones
+    cumulative : (>= n + 1,) from `take_weighted`, or None for weights of one
     n : int
         How many values there are, at least 1.
     max_bins : int
         At least 2.
-    lower, upper : (max_bins,) double
+    lower, upper : (min(n, max_bins),) double
         Receive the smallest and largest value of each bin.
+    heavy : (max_bins + 1,) intp
+        Work space.
 
     Returns
     -------
@@ -355,58 +390,65 @@ def cut(
     """
     cdef const floating* v = &values[0]
     cdef const double* w = NULL
-    cdef Py_ssize_t start, stop, n_bins = 0, n_distinct = 0, light_bins = max_bins
-    cdef double weight, total, heavy_from, light, mean, filled = 0
-    cdef bint is_heavy, is_full = False, has_heavy = False
-    if weights is not None:
-        w = &weights[0]
+    cdef Py_ssize_t start, stop, k, n_bins = 0, n_heavy = 0
+    cdef Py_ssize_t light_bins = max_bins
+    cdef double heavy_from, light, mean, weight
+    cdef bint is_exact, has_heavy
+    if cumulative is not None:
+        w = &cumulative[0]
     with nogil:
-        total = _sum_of(w, 0, n)
-        heavy_from = total / <double>max_bins
-        light = total
         start = 0
-        while start < n:
-            stop = _run_end(v, start, n)
-            if n_distinct < max_bins:
-                lower[n_distinct] = v[start] + 0.0
-            weight = _sum_of(w, start, stop)
-            if weight >= heavy_from:
-                light -= weight
-                light_bins -= 1
-            n_distinct += 1
-            start = stop
-        if n_distinct <= max_bins:
-            upper[:n_distinct] = lower[:n_distinct]
-            n_bins = n_distinct
-        else:
+        while start < n and n_bins < max_bins:
+            lower[n_bins] = upper[n_bins] = v[start] + 0.0
+            n_bins += 1
+            start = _run_stop(v, start, n)
+        is_exact = start == n
+        if not is_exact:
+            light = _weight(w, 0, n)
+            heavy_from = light / <double>max_bins
+            # A run of that weight lies across one of its multiples.
+            stop = 0
+            for k in range(1, max_bins + 1):
+                start = _filling(w, 0, n, light * <double>k / <double>max_bins)
+                if start < stop:
+                    continue
+                stop = _run_stop(v, start, n)
+                start = _run_start(v, start)
+                if _weight(w, start, stop) >= heavy_from:
+                    heavy[n_heavy] = start
+                    n_heavy += 1
+            for k in range(n_heavy):
+                stop = _run_stop(v, heavy[k], n)
+                light -= _weight(w, heavy[k], stop)
+            light_bins -= n_heavy
             mean = light / <double>max(light_bins, 1)
-            lower[0] = v[0] + 0.0
+            heavy[n_heavy] = n
+            k = 0
+            n_bins = 0
             start = 0
             while start < n:
-                stop = _run_end(v, start, n)
-                weight = _sum_of(w, start, stop)
-                is_heavy = weight >= heavy_from
-                if n_bins < max_bins - 1 and (
-                    is_full or (is_heavy and start > 0 and filled >= mean / 2)
-                ):
-                    upper[n_bins] = v[start - 1] + 0.0
-                    n_bins += 1
-                    lower[n_bins] = v[start] + 0.0
-                    if not has_heavy:
+                stop = n
+                has_heavy = False
+                if n_bins < max_bins - 1:
+                    if heavy[k] > start:
+                        stop = _run_stop(v, _filling(w, start, n, mean), n)
+                        stop = min(stop, heavy[k])
+                        weight = _weight(w, start, stop)
+                        light -= weight
+                        has_heavy = stop == heavy[k] < n and weight < mean / 2
+                    else:
+                        has_heavy = True
+                    if has_heavy:
+                        stop = _run_stop(v, heavy[k], n)
+                        k += 1
+                    else:
                         light_bins -= 1
                         mean = light / <double>max(light_bins, 1)
-                    filled = 0
-                    has_heavy = False
-                filled += weight
-                if is_heavy:
-                    has_heavy = True
-                else:
-                    light -= weight
-                is_full = has_heavy or filled >= mean
+                lower[n_bins] = v[start] + 0.0
+                upper[n_bins] = v[stop - 1] + 0.0
+                n_bins += 1
                 start = stop
-            upper[n_bins] = v[n - 1] + 0.0
-            n_bins += 1
-    return n_bins, n_distinct <= max_bins
+    return n_bins, is_exact
 
 
 cdef void _lay_out(
