@@ -1,0 +1,742 @@
+"""One fitted tree: a few flat arrays, checked once and never changed again.
+
+Everything that a kernel will index with is checked here, whether the arrays come
+from training, from a user or from a pickle. The bytes are then copied into buffers
+that cannot be written to, so what was checked stays true.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+
+from fasttree._kernels import predict as kernels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+FORMAT_VERSION = 1
+CLASSIFICATION_CRITERIA = ("gini", "entropy")
+REGRESSION_CRITERIA = ("squared_error",)
+
+# scikit-learn's marks.
+NO_CHILD = -1
+NO_FEATURE = -2
+NO_THRESHOLD = -2.0
+
+_INT32_MAX = np.iinfo(np.int32).max
+_FIELDS: dict[str, type[np.generic]] = {
+    "children_left": np.int32,
+    "children_right": np.int32,
+    "feature": np.int32,
+    "threshold": np.float64,
+    "missing_left": np.uint8,
+    "impurity": np.float64,
+    "n_node_samples": np.int64,
+    "weighted_n_node_samples": np.float64,
+    "category_start": np.int32,
+    "category_count": np.int32,
+    "category_bits": np.uint64,
+    "leaf_start": np.int64,
+    "leaf_class": np.int32,
+    "leaf_weight": np.float64,
+    "leaf_value": np.float64,
+}
+_CATEGORY_FIELDS = ("category_start", "category_count", "category_bits")
+_CLASS_FIELDS = ("leaf_start", "leaf_class", "leaf_weight")
+_OPTIONAL_FIELDS = (*_CATEGORY_FIELDS, *_CLASS_FIELDS, "leaf_value")
+_SCALARS = ("n_features", "n_classes", "criterion")
+
+# The same fields as NumericNode and CategoricalNode in traverse.pxd.
+NODE = np.dtype([("threshold", "f8"), ("feature", "u4"), ("left", "u4")])
+CATEGORICAL_NODE = np.dtype([*NODE.descr, ("first_word", "u4"), ("n_codes", "u4")])
+_MISSING_RIGHT = np.uint32(1 << 31)
+_CACHE_LINE = 64
+
+
+def _require(condition: object, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _integer(name: str, value: Any, low: int, high: int) -> int:
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    _require(low <= number <= high, f"{name} must be in {low}..{high}, got {number}")
+    return number
+
+
+def _frozen(name: str, value: Any) -> NDArray[Any]:
+    """Return a copy of `value` as a 1-D array that nobody can make writeable."""
+    dtype = np.dtype(_FIELDS[name])
+    array = np.asarray(value)
+    _require(array.ndim == 1, f"{name} must have one dimension, got {array.ndim}")
+    if dtype.kind == "f":
+        fits = np.can_cast(array.dtype, dtype, "safe") or array.dtype.kind in "iu"
+    else:
+        fits = array.dtype.kind in "biu"
+        if fits and array.size and not np.can_cast(array.dtype, dtype, "safe"):
+            limits = np.iinfo(dtype)
+            lowest, highest = int(array.min()), int(array.max())
+            _require(
+                limits.min <= lowest and highest <= limits.max,
+                f"{name} has values outside {dtype.name}: {lowest}..{highest}",
+            )
+    _require(
+        fits or array.size == 0, f"{name} must hold {dtype.name}, got {array.dtype}"
+    )
+    return np.frombuffer(array.astype(dtype).tobytes(), dtype)
+
+
+class PackedTree(NamedTuple):
+    """A tree as the traversal kernel reads it; see ``traverse.pxd``."""
+
+    nodes: NDArray[np.uint8]
+    words: NDArray[np.uint64]
+    is_categorical: bool
+    leaf_of: NDArray[np.int32]  # leaf number of each position, -1 elsewhere
+
+    def find_leaves(
+        self,
+        X: NDArray[np.float32] | NDArray[np.float64],
+        out: NDArray[np.intp],
+        start: int,
+        stop: int,
+    ) -> None:
+        """Write the leaf numbers of the rows start:stop of a checked `X`."""
+        kernels.apply(
+            X, self.nodes, self.words, self.is_categorical, self.leaf_of, out,
+            start, stop,
+        )  # fmt: skip
+
+
+def _aligned_zeros(n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return zeros that start on a cache line, so that siblings share one."""
+    raw = np.zeros(n * dtype.itemsize + _CACHE_LINE, np.uint8)
+    offset = -raw.ctypes.data % _CACHE_LINE
+    return raw[offset : offset + n * dtype.itemsize].view(dtype)
+
+
+def _pack(tree: Tree) -> PackedTree:
+    inner = np.flatnonzero(tree.children_left != NO_CHILD)
+    leaves = tree.leaf_nodes
+    categorical = inner[tree.is_categorical[inner]]
+    # The root at 0, nothing at 1, then pairs of siblings in the order of parents.
+    position = np.zeros(tree.node_count, np.uint32)
+    first_child = np.arange(2, 2 * inner.size + 2, 2, dtype=np.uint32)
+    position[tree.children_left[inner]] = first_child
+    position[tree.children_right[inner]] = first_child + 1
+
+    n_positions = 2 * inner.size + 2
+    nodes = _aligned_zeros(n_positions, CATEGORICAL_NODE if categorical.size else NODE)
+    at = position[inner]
+    nodes["threshold"] = np.inf
+    nodes["left"][at] = first_child
+    nodes["left"][position[leaves]] = position[leaves]
+    nodes["feature"][at] = tree.feature[inner]
+    nodes["threshold"][at] = tree.threshold[inner]
+    missing_right = inner[(tree.missing_go_to_left[inner] == 0)]
+    missing_right = missing_right[~tree.is_categorical[missing_right]]
+    nodes["feature"][position[missing_right]] |= _MISSING_RIGHT
+
+    words = np.zeros(1, np.uint64)
+    if categorical.size:
+        at = position[categorical]
+        n_codes = tree.category_count[categorical]
+        ends = np.cumsum(n_codes.astype(np.int64) // 64 + 1)
+        _require(ends[-1] < 2**32, "the tree's category sets are too large")
+        words = np.zeros(1 + ends[-1], np.uint64)
+        first_word = np.ones(categorical.size, np.uint32)
+        first_word[1:] += ends[:-1].astype(np.uint32)
+        kernels.pack_category_sets(
+            tree.category_bits,
+            tree.category_start[categorical],
+            n_codes,
+            tree.missing_go_to_left[categorical],
+            first_word,
+            words,
+        )
+        nodes["threshold"][at] = np.inf
+        nodes["first_word"][at] = first_word
+        nodes["n_codes"][at] = n_codes
+    leaf_of = np.full(n_positions, -1, np.int32)
+    leaf_of[position[leaves]] = np.arange(leaves.size)
+    return PackedTree(nodes.view(np.uint8), words, bool(categorical.size), leaf_of)
+
+
+class Tree:
+    """A fitted decision tree with scikit-learn's field names.
+
+    Made by training or by :meth:`from_arrays`; it cannot be changed afterwards and
+    any number of threads may use it. Nodes stand in depth-first preorder: the left
+    child of an inner node is the next node.
+    """
+
+    __slots__ = (
+        "_depth",
+        "_fields",
+        "_leaf_nodes",
+        "_packed",
+        "_scalars",
+        "_shares",
+        "_value",
+    )
+
+    def __init__(self) -> None:
+        raise TypeError("Tree is made by Tree.from_arrays or by training")
+
+    @classmethod
+    def from_arrays(
+        cls,
+        *,
+        n_features: int,
+        n_classes: int,
+        criterion: str,
+        children_left: ArrayLike,
+        children_right: ArrayLike,
+        feature: ArrayLike,
+        threshold: ArrayLike,
+        missing_left: ArrayLike,
+        impurity: ArrayLike,
+        n_node_samples: ArrayLike,
+        weighted_n_node_samples: ArrayLike,
+        category_start: ArrayLike | None = None,
+        category_count: ArrayLike | None = None,
+        category_bits: ArrayLike | None = None,
+        leaf_start: ArrayLike | None = None,
+        leaf_class: ArrayLike | None = None,
+        leaf_weight: ArrayLike | None = None,
+        leaf_value: ArrayLike | None = None,
+    ) -> Self:
+        """Return the tree that these arrays describe, after checking them.
+
+        Parameters
+        ----------
+        n_features : int
+        n_classes : int
+            0 for regression.
+        criterion : {"gini", "entropy", "squared_error"}
+        children_left, children_right : int array of shape (node_count,)
+            -1 at leaves. Nodes are in depth-first preorder.
+        feature : int array of shape (node_count,)
+            -2 at leaves.
+        threshold : float array of shape (node_count,)
+            Values up to it go left. -2.0 at leaves, NaN at categorical nodes.
+        missing_left : bool or uint8 array of shape (node_count,)
+            Whether a missing value goes left.
+        impurity : float array of shape (node_count,)
+        n_node_samples : int array of shape (node_count,)
+        weighted_n_node_samples : float array of shape (node_count,)
+        category_start : int array of shape (node_count,), optional
+            First word in `category_bits` of a categorical node, -1 elsewhere.
+        category_count : int array of shape (node_count,), optional
+            Number of codes that the node's set covers, 0 if it has none. Other
+            codes go where missing values go.
+        category_bits : uint64 array, optional
+            Bit ``c`` of a node's words is set where code ``c`` goes left.
+        leaf_start : int array of shape (n_leaves + 1,)
+            Classification: where each leaf's classes start, leaves in node order.
+        leaf_class : int array of shape (leaf_start[-1],)
+            Class codes, ascending within a leaf.
+        leaf_weight : float array of shape (leaf_start[-1],)
+            Weight of the training rows of that class in the leaf.
+        leaf_value : float array of shape (n_leaves,)
+            Regression: the value of each leaf.
+
+        Raises
+        ------
+        ValueError
+            If the arrays are not those of a tree.
+        TypeError
+            If `n_features`, `n_classes` or `criterion` has the wrong type.
+        """
+        arrays = {name: value for name, value in locals().items() if name in _FIELDS}
+        self = cls.__new__(cls)
+        self._build(n_features, n_classes, criterion, arrays)
+        return self
+
+    def _build(
+        self, n_features: Any, n_classes: Any, criterion: Any, arrays: dict[str, Any]
+    ) -> None:
+        n_features = _integer("n_features", n_features, 1, _INT32_MAX)
+        n_classes = _integer("n_classes", n_classes, 0, _INT32_MAX)
+        if not isinstance(criterion, str):
+            raise TypeError(f"criterion must be a string, got {criterion!r}")
+        allowed = CLASSIFICATION_CRITERIA if n_classes else REGRESSION_CRITERIA
+        _require(
+            criterion in allowed,
+            f"criterion must be one of {', '.join(allowed)} for "
+            f"n_classes={n_classes}, got {criterion!r}",
+        )
+        fields: dict[str, NDArray[Any]] = {}
+        for name in _FIELDS:
+            value = arrays.get(name)
+            if value is not None:
+                fields[name] = _frozen(name, value)
+            else:
+                _require(name in _OPTIONAL_FIELDS, f"{name} is missing")
+        n_nodes = fields["children_left"].size
+        _require(0 < n_nodes < _INT32_MAX // 2, f"a tree cannot have {n_nodes} nodes")
+        self._fill_category_fields(fields, n_nodes)
+        for name, array in fields.items():
+            if name not in (*_CLASS_FIELDS, "leaf_value", "category_bits"):
+                _require(
+                    array.size == n_nodes,
+                    f"{name} must have one entry for each of {n_nodes} nodes, "
+                    f"got {array.size}",
+                )
+        depth = _check_shape(fields)
+        is_leaf = fields["children_left"] == NO_CHILD
+        _check_nodes(fields, is_leaf, n_features)
+        _check_leaves(fields, int(np.count_nonzero(is_leaf)), n_classes)
+
+        self._fields = fields
+        self._scalars = (n_features, n_classes, criterion)
+        self._depth = int(depth.max())
+        self._leaf_nodes: NDArray[np.intp] | None = None
+        self._packed: PackedTree | None = None
+        self._shares: NDArray[np.float64] | None = None
+        self._value: NDArray[np.float64] | None = None
+
+    @staticmethod
+    def _fill_category_fields(fields: dict[str, NDArray[Any]], n_nodes: int) -> None:
+        given = [name for name in _CATEGORY_FIELDS if name in fields]
+        _require(
+            len(given) in (0, len(_CATEGORY_FIELDS)),
+            f"{', '.join(_CATEGORY_FIELDS)} go together, got only {', '.join(given)}",
+        )
+        if not given:
+            fields["category_start"] = _frozen("category_start", np.full(n_nodes, -1))
+            fields["category_count"] = _frozen(
+                "category_count", np.zeros(n_nodes, np.int32)
+            )
+            fields["category_bits"] = _frozen("category_bits", np.zeros(0, np.uint64))
+
+    # --- State ---------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the tree as a plain dict of arrays, numbers and strings."""
+        state: dict[str, Any] = {"format_version": FORMAT_VERSION}
+        state.update(zip(_SCALARS, self._scalars, strict=True))
+        has_categories = self.is_categorical.any()
+        return state | {
+            name: array
+            for name, array in self._fields.items()
+            if has_categories or name not in _CATEGORY_FIELDS
+        }
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Restore a tree, or raise ValueError if `state` is not the state of one."""
+        if hasattr(self, "_fields"):
+            raise TypeError("a Tree cannot be changed once it is made")
+        try:
+            self._restore(state)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"this is not the state of a Tree: {error}") from error
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        if not isinstance(state, dict):
+            raise TypeError(f"a dict is needed, got {type(state).__name__}")
+        version = state.get("format_version")
+        _require(
+            type(version) is int and version == FORMAT_VERSION,
+            f"format_version must be {FORMAT_VERSION}, got {version!r}",
+        )
+        arrays = {name: value for name, value in state.items() if name in _FIELDS}
+        unknown = state.keys() - arrays.keys() - {"format_version", *_SCALARS}
+        _require(not unknown, f"unknown entries {sorted(map(repr, unknown))}")
+        for name in _SCALARS:
+            _require(name in state, f"{name} is missing")
+        self._build(*(state[name] for name in _SCALARS), arrays)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Tree: {self.node_count} nodes, {self.n_leaves} leaves, "
+            f"depth {self.max_depth}, {self._scalars[2]}>"
+        )
+
+    # --- Fields --------------------------------------------------------------------
+
+    @property
+    def criterion(self) -> str:
+        """The impurity that the tree was grown with."""
+        return self._scalars[2]
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether leaves hold class weights rather than a value."""
+        return self._scalars[1] > 0
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of the input."""
+        return self._scalars[0]
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of targets: 1."""
+        return 1
+
+    @property
+    def max_n_classes(self) -> int:
+        """Number of classes; 1 for regression."""
+        return max(1, self._scalars[1])
+
+    @property
+    def n_classes(self) -> NDArray[np.intp]:
+        """intp (1,): number of classes of the one output; 1 for regression."""
+        return np.array([self.max_n_classes], np.intp)
+
+    @property
+    def node_count(self) -> int:
+        """Number of nodes, leaves included."""
+        return self.children_left.size
+
+    @property
+    def n_leaves(self) -> int:
+        """Number of leaves."""
+        return (self.node_count + 1) // 2
+
+    @property
+    def max_depth(self) -> int:
+        """Number of steps from the root to the deepest leaf."""
+        return self._depth
+
+    @property
+    def children_left(self) -> NDArray[np.int32]:
+        """int32 (node_count,): left child, -1 at leaves."""
+        return self._fields["children_left"]
+
+    @property
+    def children_right(self) -> NDArray[np.int32]:
+        """int32 (node_count,): right child, -1 at leaves."""
+        return self._fields["children_right"]
+
+    @property
+    def feature(self) -> NDArray[np.int32]:
+        """int32 (node_count,): column that the node looks at, -2 at leaves."""
+        return self._fields["feature"]
+
+    @property
+    def threshold(self) -> NDArray[np.float64]:
+        """float64 (node_count,): -2.0 at leaves, NaN at categorical nodes."""
+        return self._fields["threshold"]
+
+    @property
+    def missing_go_to_left(self) -> NDArray[np.uint8]:
+        """uint8 (node_count,): whether missing values go left."""
+        return self._fields["missing_left"]
+
+    @property
+    def category_start(self) -> NDArray[np.int32]:
+        """int32 (node_count,): first word of the node's set, -1 if it has none."""
+        return self._fields["category_start"]
+
+    @property
+    def category_count(self) -> NDArray[np.int32]:
+        """int32 (node_count,): number of codes that the node's set covers."""
+        return self._fields["category_count"]
+
+    @property
+    def category_bits(self) -> NDArray[np.uint64]:
+        """uint64: the sets' words; a set bit sends its code left."""
+        return self._fields["category_bits"]
+
+    @property
+    def is_categorical(self) -> NDArray[np.bool_]:
+        """bool (node_count,): whether the node looks at a category."""
+        return self.category_start >= 0
+
+    @property
+    def impurity(self) -> NDArray[np.float64]:
+        """float64 (node_count,)."""
+        return self._fields["impurity"]
+
+    @property
+    def n_node_samples(self) -> NDArray[np.int64]:
+        """int64 (node_count,): training rows in the node."""
+        return self._fields["n_node_samples"]
+
+    @property
+    def weighted_n_node_samples(self) -> NDArray[np.float64]:
+        """float64 (node_count,): weight of the training rows in the node."""
+        return self._fields["weighted_n_node_samples"]
+
+    @property
+    def leaf_nodes(self) -> NDArray[np.intp]:
+        """intp (n_leaves,): the leaves' node numbers, ascending."""
+        if self._leaf_nodes is None:
+            leaf_nodes = np.flatnonzero(self.children_left == NO_CHILD)
+            leaf_nodes.setflags(write=False)
+            self._leaf_nodes = leaf_nodes
+        return self._leaf_nodes
+
+    @property
+    def leaf_start(self) -> NDArray[np.int64]:
+        """int64 (n_leaves + 1,): classification; first entry of each leaf."""
+        return self._class_field("leaf_start")
+
+    @property
+    def leaf_class(self) -> NDArray[np.int32]:
+        """int32 (n_entries,): classification; class codes of the leaves."""
+        return self._class_field("leaf_class")
+
+    @property
+    def leaf_weight(self) -> NDArray[np.float64]:
+        """float64 (n_entries,): classification; class weights of the leaves."""
+        return self._class_field("leaf_weight")
+
+    @property
+    def leaf_share(self) -> NDArray[np.float64]:
+        """float64 (n_entries,): classification; class fractions of the leaves."""
+        if self._shares is None:
+            starts = self.leaf_start
+            totals = np.add.reduceat(self.leaf_weight, starts[:-1])
+            shares = self.leaf_weight / np.repeat(totals, np.diff(starts))
+            shares.setflags(write=False)
+            self._shares = shares
+        return self._shares
+
+    @property
+    def leaf_value(self) -> NDArray[np.float64]:
+        """float64 (n_leaves,): regression; values of the leaves."""
+        if self.is_classification:
+            raise AttributeError("a classification tree has no leaf_value")
+        return self._fields["leaf_value"]
+
+    def _class_field(self, name: str) -> NDArray[Any]:
+        if not self.is_classification:
+            raise AttributeError(f"a regression tree has no {name}")
+        return self._fields[name]
+
+    @property
+    def value(self) -> NDArray[np.float64]:
+        """float64 (node_count, 1, max_n_classes): class fractions, or the mean.
+
+        Computed when first asked for, since few need it and with many classes it is
+        much larger than the tree.
+        """
+        if self._value is None:
+            value = self._class_fractions() if self.is_classification else self._means()
+            value.setflags(write=False)
+            self._value = value[:, None, :]
+        return self._value
+
+    def _class_fractions(self) -> NDArray[np.float64]:
+        value = np.zeros((self.node_count, self.max_n_classes))
+        node = np.repeat(self.leaf_nodes, np.diff(self.leaf_start))
+        value[node, self.leaf_class] = self.leaf_weight
+        kernels.sum_upwards(self.children_left, self.children_right, value)
+        value /= value.sum(axis=1, keepdims=True)
+        value[node, self.leaf_class] = self.leaf_share
+        return value
+
+    def _means(self) -> NDArray[np.float64]:
+        leaves = self.leaf_nodes
+        weight = self.weighted_n_node_samples[leaves]
+        # Scaled, so that sums of huge values times weights do not overflow.
+        scale = np.abs(self.leaf_value).max() or 1.0
+        largest = weight.max()
+        sums = np.empty((self.node_count, 2))
+        sums[leaves, 1] = weight / largest
+        sums[leaves, 0] = self.leaf_value / scale * sums[leaves, 1]
+        kernels.sum_upwards(self.children_left, self.children_right, sums)
+        value = sums[:, :1] / sums[:, 1:] * scale
+        value[leaves, 0] = self.leaf_value
+        return value
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tree's arrays, without what is derived from them."""
+        return sum(array.nbytes for array in self._fields.values())
+
+    # --- Use -----------------------------------------------------------------------
+
+    @property
+    def packed(self) -> PackedTree:
+        """The tree as the traversal kernel reads it, made when first asked for."""
+        if self._packed is None:
+            self._packed = _pack(self)
+        return self._packed
+
+    def check_matrix(self, X: ArrayLike) -> NDArray[Any]:
+        """Return `X` as the contiguous float matrix that the kernels take.
+
+        Raises
+        ------
+        ValueError
+            If `X` is not a numeric matrix with `n_features` columns.
+        """
+        matrix = np.asarray(X)
+        if matrix.ndim != 2 or matrix.shape[1] != self.n_features:
+            raise ValueError(
+                f"X must have shape (n_samples, {self.n_features}), got {matrix.shape}"
+            )
+        if matrix.dtype.kind not in "biuf":
+            raise ValueError(f"X must be numeric, got dtype {matrix.dtype}")
+        single = np.can_cast(matrix.dtype, np.float32, "safe")
+        return np.ascontiguousarray(matrix, np.float32 if single else np.float64)
+
+    def apply(self, X: ArrayLike) -> NDArray[np.intp]:
+        """Return the node number of the leaf that each row of `X` reaches.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Numbers, or the codes of categories; NaN where missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), intp
+        """
+        X = self.check_matrix(X)
+        leaves = np.empty(len(X), np.intp)
+        self.packed.find_leaves(X, leaves, 0, len(X))
+        return self.leaf_nodes.take(leaves)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return :attr:`value` of the leaf that each row of `X` reaches.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, max_n_classes), float64
+        """
+        return self.value[:, 0, :].take(self.apply(X), axis=0)
+
+    def compute_feature_importances(
+        self, normalize: bool = True
+    ) -> NDArray[np.float64]:
+        """Return how much each feature lowered the impurity.
+
+        Parameters
+        ----------
+        normalize : bool, default=True
+            Whether the importances are scaled to sum to 1 (unless all are 0).
+
+        Returns
+        -------
+        ndarray of shape (n_features,), float64
+        """
+        inner = np.flatnonzero(self.children_left != NO_CHILD)
+        weighted = self.weighted_n_node_samples * self.impurity
+        decrease = (
+            weighted[inner]
+            - weighted[self.children_left[inner]]
+            - weighted[self.children_right[inner]]
+        )
+        importances = np.bincount(
+            self.feature[inner], decrease, minlength=self.n_features
+        ).astype(np.float64)
+        importances /= self.weighted_n_node_samples[0]
+        total = importances.sum()
+        if normalize and total > 0.0:
+            importances /= total
+        return importances
+
+
+def _check_shape(fields: Mapping[str, NDArray[Any]]) -> NDArray[np.int32]:
+    """Return the depth of each node, or raise if the children form no preorder."""
+    n_nodes = fields["children_left"].size
+    size, depth = np.empty(n_nodes, np.int32), np.empty(n_nodes, np.int32)
+    bad = kernels.measure_preorder(
+        fields["children_left"], fields["children_right"], size, depth
+    )
+    _require(
+        bad < 0,
+        "children_left and children_right must form one tree in depth-first "
+        f"preorder; they do not at node {bad}",
+    )
+    return depth
+
+
+def _check_nodes(
+    fields: Mapping[str, NDArray[Any]], is_leaf: NDArray[np.bool_], n_features: int
+) -> None:
+    is_inner = ~is_leaf
+    feature, threshold = fields["feature"], fields["threshold"]
+    start, count = fields["category_start"], fields["category_count"]
+    categorical = start != -1
+    _require(
+        np.all(feature[is_leaf] == NO_FEATURE)
+        and np.all(feature[is_inner] >= 0)
+        and np.all(feature[is_inner] < n_features),
+        f"feature must be in 0..{n_features - 1}, and {NO_FEATURE} at leaves",
+    )
+    _require(
+        np.array_equal(np.isnan(threshold), categorical)
+        and np.all(threshold[is_leaf] == NO_THRESHOLD),
+        f"threshold must be NaN where the node is categorical and only there, and "
+        f"{NO_THRESHOLD} at leaves",
+    )
+    _require(np.all(fields["missing_left"] <= 1), "missing_left must be 0 or 1")
+    # In int64, so that a hostile count cannot overflow.
+    end = start.astype(np.int64) + (count.astype(np.int64) + 63) // 64
+    _require(
+        np.all(count[~categorical] == 0)
+        and np.all(start[categorical] >= 0)
+        and np.all(count[categorical] >= 1)
+        and np.all(end[categorical] <= fields["category_bits"].size),
+        "category_start and category_count must point into category_bits at "
+        "categorical nodes, and be -1 and 0 elsewhere",
+    )
+    _require(np.all(np.isfinite(fields["impurity"])), "impurity must be finite")
+    _require(np.all(fields["n_node_samples"] >= 1), "n_node_samples must be positive")
+    weighted = fields["weighted_n_node_samples"]
+    _require(
+        np.all(weighted > 0.0) and np.all(np.isfinite(weighted)),
+        "weighted_n_node_samples must be positive and finite",
+    )
+
+
+def _check_leaves(
+    fields: Mapping[str, NDArray[Any]], n_leaves: int, n_classes: int
+) -> None:
+    wanted = _CLASS_FIELDS if n_classes else ("leaf_value",)
+    for name in (*_CLASS_FIELDS, "leaf_value"):
+        _require(
+            (name in fields) == (name in wanted),
+            f"a tree with n_classes={n_classes} has {', '.join(wanted)}; "
+            f"{name} is {'too much' if name in fields else 'missing'}",
+        )
+    if not n_classes:
+        value = fields["leaf_value"]
+        _require(
+            value.size == n_leaves and np.all(np.isfinite(value)),
+            f"leaf_value must hold a finite number for each of {n_leaves} leaves",
+        )
+        return
+    starts, classes = fields["leaf_start"], fields["leaf_class"]
+    weight = fields["leaf_weight"]
+    _require(
+        starts.size == n_leaves + 1
+        and starts[0] == 0
+        and np.all(starts[1:] > starts[:-1])
+        and starts[-1] == classes.size == weight.size,
+        f"leaf_start must rise from 0 to the {classes.size} entries of leaf_class "
+        f"and leaf_weight, with one step for each of {n_leaves} leaves",
+    )
+    rises = classes[1:] > classes[:-1]
+    rises[starts[1:-1] - 1] = True
+    _require(
+        np.all(classes >= 0) and np.all(classes < n_classes) and np.all(rises),
+        f"leaf_class must be in 0..{n_classes - 1} and ascend within a leaf",
+    )
+    _require(
+        np.all(weight >= 0.0) and np.all(np.isfinite(weight)),
+        "leaf_weight must be finite and not negative",
+    )
+    with np.errstate(over="ignore"):
+        totals = np.add.reduceat(weight, starts[:-1])
+        grand_total = totals.sum()
+    _require(
+        np.all(totals > 0.0) and np.isfinite(grand_total),
+        "leaf_weight must have a positive, finite sum in each leaf",
+    )

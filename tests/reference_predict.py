@@ -1,0 +1,177 @@
+"""Slow, plain twins of the prediction kernels, and trees to try them on."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from fasttree.tree import Tree
+
+
+def from_sklearn(estimator):
+    """Return scikit-learn's fitted tree as a Tree."""
+    return Tree.from_arrays(**arrays_from_sklearn(estimator))
+
+
+def arrays_from_sklearn(estimator):
+    """Return the arguments of Tree.from_arrays for scikit-learn's fitted tree."""
+    tree = estimator.tree_
+    is_leaf = tree.children_left == -1
+    arrays = {
+        "n_features": tree.n_features,
+        "n_classes": 0,
+        "criterion": "squared_error",
+        "children_left": tree.children_left.astype(np.int32),
+        "children_right": tree.children_right.astype(np.int32),
+        "feature": tree.feature.astype(np.int32),
+        "threshold": tree.threshold,
+        "missing_left": tree.missing_go_to_left.astype(np.uint8),
+        "impurity": tree.impurity,
+        "n_node_samples": tree.n_node_samples.astype(np.int64),
+        "weighted_n_node_samples": tree.weighted_n_node_samples,
+    }
+    if not hasattr(estimator, "classes_"):
+        return arrays | {"leaf_value": tree.value[is_leaf, 0, 0]}
+    weight = tree.value[is_leaf, 0] * tree.weighted_n_node_samples[is_leaf, None]
+    leaf, leaf_class = np.nonzero(weight)
+    return arrays | {
+        "n_classes": len(estimator.classes_),
+        "criterion": {"log_loss": "entropy"}.get(
+            estimator.criterion, estimator.criterion
+        ),
+        "leaf_start": np.searchsorted(leaf, np.arange(len(weight) + 1)),
+        "leaf_class": leaf_class.astype(np.int32),
+        "leaf_weight": weight[leaf, leaf_class],
+    }
+
+
+def as_fitted(tree, schema=None):
+    """Return something fitted around a tree, with just what export_text asks for."""
+    fitted = SimpleNamespace(
+        tree_=tree, fit=None, __sklearn_is_fitted__=lambda: True, schema_=schema
+    )
+    if tree.is_classification:
+        fitted.classes_ = np.arange(tree.max_n_classes)
+    return fitted
+
+
+def random_arrays(
+    rng, *, n_leaves, n_features=4, n_classes=3, categorical=0.0, chain=False
+):
+    """Return the arguments of Tree.from_arrays for a tree grown at random."""
+    left, right = [-1], [-1]
+    # Grown as linked nodes first, then numbered in preorder.
+    leaves = [0]
+    for _ in range(n_leaves - 1):
+        node = leaves.pop(-1 if chain else rng.integers(len(leaves)))
+        left[node], right[node] = len(left), len(left) + 1
+        leaves += [left[node], right[node]]
+        left += [-1, -1]
+        right += [-1, -1]
+    order, stack = [], [0]
+    while stack:
+        node = stack.pop()
+        order.append(node)
+        if left[node] >= 0:
+            stack += [right[node], left[node]]
+    number = np.empty(len(order), np.int32)
+    number[order] = np.arange(len(order))
+    children_left, children_right = (
+        np.array([number[child[node]] if child[node] >= 0 else -1 for node in order])
+        for child in (left, right)
+    )
+    n = len(order)
+    is_leaf = children_left == -1
+    threshold = np.where(is_leaf, -2.0, rng.normal(size=n).astype(np.float32))
+    threshold[~is_leaf & (rng.random(n) < 0.1)] = np.inf
+    is_set = ~is_leaf & (rng.random(n) < categorical)
+    threshold[is_set] = np.nan
+    count = np.where(is_set, rng.integers(1, 140, n), 0)
+    n_words = (count + 63) // 64
+    arrays = {
+        "n_features": n_features,
+        "n_classes": n_classes,
+        "criterion": "gini" if n_classes else "squared_error",
+        "children_left": children_left,
+        "children_right": children_right,
+        "feature": np.where(is_leaf, -2, rng.integers(0, n_features, n)),
+        "threshold": threshold,
+        "missing_left": rng.random(n) < 0.5,
+        "impurity": rng.random(n),
+        "n_node_samples": rng.integers(1, 100, n),
+        "weighted_n_node_samples": rng.random(n) + 0.1,
+        "category_start": np.where(is_set, np.cumsum(n_words) - n_words, -1),
+        "category_count": count,
+        "category_bits": rng.integers(0, 2**64, n_words.sum(), dtype=np.uint64),
+    }
+    if not n_classes:
+        return arrays | {"leaf_value": rng.normal(size=n_leaves)}
+    weight = rng.integers(0, 4, (n_leaves, n_classes)).astype(np.float64)
+    weight[np.arange(n_leaves), rng.integers(0, n_classes, n_leaves)] += 1.0
+    leaf, leaf_class = np.nonzero(weight)
+    return arrays | {
+        "leaf_start": np.searchsorted(leaf, np.arange(n_leaves + 1)),
+        "leaf_class": leaf_class,
+        "leaf_weight": weight[leaf, leaf_class],
+    }
+
+
+def random_rows(rng, n_rows, n_features, dtype):
+    """Return numbers, category codes, NaN and what is neither, all mixed."""
+    X = rng.normal(size=(n_rows, n_features))
+    X = np.where(rng.random(X.shape) < 0.5, rng.integers(-3, 150, X.shape), X)
+    X[rng.random(X.shape) < 0.15] = np.nan
+    X[rng.random(X.shape) < 0.02] = np.inf
+    X[rng.random(X.shape) < 0.02] = -np.inf
+    return X.astype(dtype)
+
+
+def goes_left(tree, node, value):
+    """Return where one value goes at one inner node."""
+    missing = bool(tree.missing_go_to_left[node])
+    if tree.category_start[node] >= 0:
+        if not 0 <= value < tree.category_count[node]:
+            return missing
+        code = int(value)
+        word = int(tree.category_bits[tree.category_start[node] + code // 64])
+        return bool(word >> (code % 64) & 1)
+    if np.isnan(value):
+        return missing
+    return float(value) <= tree.threshold[node]
+
+
+def apply(tree, X):
+    """Return the leaf's node number for each row, one step at a time."""
+    nodes = np.zeros(len(X), np.intp)
+    for row, values in enumerate(X):
+        node = 0
+        while tree.children_left[node] != -1:
+            left = goes_left(tree, node, values[tree.feature[node]])
+            node = tree.children_left[node] if left else tree.children_right[node]
+        nodes[row] = node
+    return nodes
+
+
+def value(tree):
+    """Return the node values, by a sum over each node's leaves."""
+    parent = np.full(tree.node_count, -1)
+    for node in np.flatnonzero(tree.children_left != -1):
+        parent[[tree.children_left[node], tree.children_right[node]]] = node
+    sums = np.zeros((tree.node_count, tree.max_n_classes))
+    weights = np.zeros(tree.node_count)
+    for leaf, node in enumerate(np.flatnonzero(tree.children_left == -1)):
+        if tree.is_classification:
+            entries = slice(tree.leaf_start[leaf], tree.leaf_start[leaf + 1])
+            own = np.zeros(tree.max_n_classes)
+            own[tree.leaf_class[entries]] = tree.leaf_weight[entries]
+            weight = own.sum()
+        else:
+            weight = tree.weighted_n_node_samples[node]
+            own = weight * tree.leaf_value[leaf]
+        at = node
+        while at >= 0:
+            sums[at] += own
+            weights[at] += weight
+            at = parent[at]
+    return (sums / weights[:, None])[:, None, :]
