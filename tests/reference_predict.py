@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from fasttree.tree import Tree
 
@@ -46,14 +45,17 @@ def arrays_from_sklearn(estimator):
     }
 
 
-def as_fitted(tree, schema=None):
-    """Return something fitted around a tree, with just what export_text asks for."""
-    fitted = SimpleNamespace(
-        tree_=tree, fit=None, __sklearn_is_fitted__=lambda: True, schema_=schema
-    )
-    if tree.is_classification:
-        fitted.classes_ = np.arange(tree.max_n_classes)
-    return fitted
+class Fitted(BaseEstimator):
+    """Something fitted around a tree, with just what export_text asks for."""
+
+    def __init__(self, tree=None, schema=None):
+        self.tree = self.tree_ = tree
+        self.schema = self.schema_ = schema
+        if tree is not None and tree.is_classification:
+            self.classes_ = np.arange(tree.max_n_classes)
+
+    def fit(self, X, y):
+        raise NotImplementedError
 
 
 def random_arrays(
