@@ -105,7 +105,7 @@ class Column:
             lower=self.lower,
             upper=self.upper,
             categories=self.categories,
-            order=None if self.order is None else _order_codes(codes, self.n_codes),
+            order=None if self.order is None else order_codes(codes, self.n_codes),
             single=self.single,
             is_exact=self.is_exact,
         )
@@ -147,7 +147,7 @@ def _find_problem(column: Column) -> str | None:
         return "order is missing or should be"
     if column.order is not None and (
         not _is_vector(column.order, len(codes), np.dtype(np.uint32))
-        or not np.array_equal(column.order, _order_codes(codes, n_codes))
+        or not np.array_equal(column.order, order_codes(codes, n_codes))
     ):
         return "order does not match the codes"
     return None
@@ -176,7 +176,8 @@ class Workspace:
         self.spare = np.empty(n_rows, dtype=np.uint64)
 
 
-def _order_codes(codes: NDArray, n_codes: int) -> NDArray:
+def order_codes(codes: NDArray, n_codes: int) -> NDArray:
+    """Return the rows in order of code, flagged as `Column.order` is."""
     space = Workspace(len(codes))
     order = np.empty(len(codes), dtype=np.uint32)
     encode.order_codes(codes, n_codes, space.pairs, space.spare, order)

@@ -1,5 +1,776 @@
-"""Kernels: grow."""
+"""Entry points of growth: wide nodes column by column, narrow ones as subtrees.
+
+A `Problem` holds what a fit needs of the table and the target; it is shared by
+all threads, which write to disjoint parts of it. A `Worker` is one thread's
+memory for subtrees.
+"""
+
+import numpy as np
+
+from libc.stdint cimport (
+    int32_t,
+    int64_t,
+    uint8_t,
+    uint16_t,
+    uint32_t,
+    uint64_t,
+)
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from fasttree._kernels.histogram cimport (
+    BINS,
+    TILE,
+    count_classes,
+    count_column,
+    count_tile,
+    scan_class_counts,
+    scan_counts,
+    scan_sums,
+    subtract,
+    sum_column,
+    sum_tile,
+)
+from fasttree._kernels.impurity cimport (
+    log2_portable,
+    nlogn_rounded,
+    node_stat,
+)
+from fasttree._kernels.partition cimport partition_entries, partition_rows
+from fasttree._kernels.random cimport child_key, draw_below
+from fasttree._kernels.records cimport (
+    Arena,
+    NodeRecord,
+    arena_free,
+    reserve_nodes,
+)
+from fasttree._kernels.scan cimport (
+    Run,
+    Scratch,
+    is_constant,
+    mark_left,
+    scan_categories,
+    scan_entries,
+)
+from fasttree._kernels.subtree cimport (
+    Frame,
+    LOCAL_MISSING,
+    LOCAL_NEW,
+    LOCAL_ROWS,
+    Workspace,
+    emit_leaf_classes,
+    grow_frames,
+    must_be_leaf,
+    record_split,
+)
+from fasttree._kernels.types cimport (
+    BINARY,
+    CLASSES,
+    Feature,
+    Limits,
+    NodeStat,
+    REGRESSION,
+    Split,
+    Target,
+)
+
+# A wide node to search. Mirrored by fasttree.growth.JOB_DTYPE.
+cdef struct Job:
+    int64_t begin
+    int64_t slot              # of its histograms, or -1
+    uint64_t key
+    int64_t depth
+    int64_t leaf
+    NodeStat stat
+
+# Rows to count into one slot, which is then taken from another.
+cdef struct Count:
+    int64_t begin
+    int64_t end
+    int64_t slot
+    int64_t parent            # slot that becomes the sibling's, or -1
+
+# What a fit needs of the table and the target; threads share it.
+cdef struct View:
+    Target target
+    Limits limits
+    const Feature* features
+    int32_t n_features
+    int64_t n_rows
+    int64_t n_words           # of a mask of features
+    uint32_t* rows            # (n_rows,) nodes own ranges of it
+    uint32_t* orders          # (n_orders, n_rows) likewise
+    const uint64_t* tiles     # (n_tiles, n_rows)
+    const int32_t* tiled      # feature of each byte of the tiles, or -1
+    int32_t n_tiles
+    uint8_t* goes_left        # (n_rows,)
+    uint16_t* local           # (n_rows,) local row in the node's copy
+    int64_t run_capacity
+
+LAYOUT = {
+    "job": sizeof(Job),
+    "count": sizeof(Count),
+    "split": sizeof(Split),
+    "node": sizeof(NodeRecord),
+    "feature": sizeof(Feature),
+}
+MAX_LOCAL_ROWS = LOCAL_ROWS
 
 
-def ready():
-    return True
+def fill_nlogn(double[::1] out, double quantum):
+    """Write x * log2(x), rounded to a multiple of `quantum`, for x = 0, 1, 2, ..."""
+    cdef int64_t x
+    with nogil:
+        for x in range(out.shape[0]):
+            out[x] = nlogn_rounded(<double>x, quantum)
+
+
+def log2(const double[::1] x, double[::1] out):
+    """Write the portable log2 of positive `x`."""
+    cdef int64_t i
+    for i in range(x.shape[0]):
+        out[i] = log2_portable(x[i])
+
+
+def node_keys(uint64_t key):
+    """Return the keys of a node's left and right child."""
+    return child_key(key, False), child_key(key, True)
+
+
+def draw_features(uint64_t key, int32_t[::1] permutation):
+    """Shuffle `permutation` (identity on entry) into a node's order of features."""
+    cdef int64_t n = permutation.shape[0], i, place
+    cdef int32_t kept
+    for i in range(n):
+        place = i + draw_below(key, i, <uint32_t>(n - i))
+        kept = permutation[place]
+        permutation[place] = permutation[i]
+        permutation[i] = kept
+
+
+def pack_tile(list columns, uint64_t[::1] tile):
+    """Interleave up to eight uint8 columns: byte j of a row's word is column j."""
+    cdef const uint8_t[::1] column
+    cdef uint8_t* bytes = <uint8_t*>&tile[0]
+    cdef int64_t n = tile.shape[0], i
+    cdef int j
+    for j in range(len(columns)):
+        column = columns[j]
+        with nogil:
+            for i in range(n):
+                bytes[8 * i + j] = column[i]
+
+
+def preorder(
+    const int32_t[::1] left, const int32_t[::1] right, int32_t root,
+    int32_t[::1] order, int64_t[::1] stack,
+):
+    """Write the nodes in depth-first order, left before right; return the depth.
+
+    `order` (n_nodes,) and `stack` (n_nodes + 1,) are written.
+    """
+    cdef int64_t top = 0, count = 0, deepest = 0, depth, entry
+    cdef int32_t node
+    with nogil:
+        stack[0] = root
+        while top >= 0:
+            entry = stack[top]
+            top -= 1
+            node = <int32_t>(entry & 0x7FFFFFFF)
+            depth = entry >> 32
+            deepest = max(deepest, depth)
+            order[count] = node
+            count += 1
+            if left[node] >= 0:
+                stack[top + 1] = right[node] | (depth + 1) << 32
+                stack[top + 2] = left[node] | (depth + 1) << 32
+                top += 2
+    return deepest
+
+
+def partition_order(
+    uint32_t[::1] entries, const uint8_t[::1] goes_left, uint32_t[::1] spare
+):
+    """Split sorted entries stably in two; return how many went left."""
+    return partition_entries(
+        &entries[0], entries.shape[0], &goes_left[0], &spare[0])
+
+
+cdef class Problem:
+    """Table and target of one fit, as the growth kernels see them.
+
+    All arrays are kept alive by `owned`. `rows` and `orders` are permuted by
+    growth: every node owns the range [begin, end) of each of them.
+    """
+
+    cdef View view
+    cdef int64_t* totals
+    cdef int64_t* left
+    cdef Run* runs
+    cdef Arena arena
+    cdef object owned
+
+    def __cinit__(
+        self,
+        int kind,
+        bint entropy,
+        int n_classes,
+        const uint16_t[::1] label,
+        const int64_t[::1] weight,
+        const int64_t[::1] value,
+        const double[::1] response,
+        const double[::1] nlogn,
+        double quantum,
+        const uint8_t[::1] features,
+        uint32_t[::1] rows,
+        uint32_t[:, ::1] orders,
+        const uint64_t[:, ::1] tiles,
+        const int32_t[::1] tiled,
+        tuple limits,
+        int64_t run_capacity,
+        object owned,
+    ):
+        cdef int64_t n = rows.shape[0]
+        self.owned = (label, weight, value, response, nlogn, features, rows, orders,
+                      tiles, tiled, owned)
+        self.view.target.kind = kind
+        self.view.target.entropy = entropy
+        self.view.target.n_classes = n_classes
+        self.view.target.label = NULL if label is None else &label[0]
+        self.view.target.weight = NULL if weight is None else &weight[0]
+        self.view.target.value = NULL if value is None else &value[0]
+        self.view.target.response = NULL if response is None else &response[0]
+        self.view.target.nlogn = NULL if nlogn is None else &nlogn[0]
+        self.view.target.nlogn_size = 0 if nlogn is None else nlogn.shape[0]
+        self.view.target.quantum = quantum
+        # Twelve rounded terms; for gini, the rounding of two quotients near n.
+        self.view.target.slack = 12 * quantum if entropy else 1e-14 * n
+        self.view.features = <const Feature*>&features[0]
+        self.view.n_features = <int32_t>(features.shape[0] // sizeof(Feature))
+        self.view.n_rows = n
+        self.view.n_words = (self.view.n_features + 63) // 64
+        self.view.rows = &rows[0]
+        self.view.orders = NULL if orders.shape[0] == 0 else &orders[0, 0]
+        self.view.tiles = NULL if tiles.shape[0] == 0 else &tiles[0, 0]
+        self.view.tiled = NULL if tiled.shape[0] == 0 else &tiled[0]
+        self.view.n_tiles = <int32_t>tiles.shape[0]
+        (self.view.limits.max_depth, self.view.limits.min_samples_split,
+         self.view.limits.min_samples_leaf, self.view.limits.max_features,
+         self.view.limits.min_gain) = limits
+        self.view.run_capacity = run_capacity
+        self.view.goes_left = <uint8_t*>calloc(n, 1)
+        self.view.local = <uint16_t*>calloc(n, sizeof(uint16_t))
+        self.totals = <int64_t*>calloc(n_classes + 1, sizeof(int64_t))
+        self.left = <int64_t*>calloc(n_classes + 1, sizeof(int64_t))
+        self.runs = <Run*>calloc(run_capacity + 1, sizeof(Run))
+        if (self.view.goes_left == NULL or self.view.local == NULL or self.totals == NULL
+                or self.left == NULL or self.runs == NULL):
+            raise MemoryError("no memory for the work arrays of a fit")
+
+    def __dealloc__(self):
+        free(self.view.goes_left)
+        free(self.view.local)
+        free(self.totals)
+        free(self.left)
+        free(self.runs)
+        arena_free(&self.arena)
+
+    def measure(
+        self, const int64_t[::1] begins, const int64_t[::1] ends,
+        uint8_t[::1] jobs, int64_t[:, ::1] totals,
+    ):
+        """Fill in `stat` and `leaf` of one job a node; `depth` is set already.
+
+        `totals` (n_jobs, n_classes) comes zeroed and receives the class weights
+        when there are more than two classes or weights; else it may be empty.
+        """
+        cdef Job* job = <Job*>&jobs[0]
+        cdef int64_t i
+        cdef int64_t* row
+        with nogil:
+            for i in range(begins.shape[0]):
+                row = self.totals
+                if self.view.target.kind == CLASSES:
+                    row = &totals[i, 0]
+                job[i].begin = begins[i]
+                job[i].stat = node_stat(&self.view.target, self.view.rows + begins[i],
+                                        ends[i] - begins[i], row)
+                job[i].leaf = must_be_leaf(&self.view.limits, &job[i].stat, job[i].depth)
+
+    def search_orders(
+        self, const int32_t[::1] features, const uint8_t[::1] jobs,
+        int64_t[:, ::1] totals, const uint8_t[:, ::1] selected, uint8_t[::1] splits,
+    ):
+        """Search ordered columns in every job that selected them.
+
+        `splits` holds one Split per (feature, job) of the whole problem.
+        """
+        cdef const Job* job = <const Job*>&jobs[0]
+        cdef int64_t n_jobs = selected.shape[0], i, j
+        cdef Split* out = <Split*>&splits[0]
+        cdef Split* best
+        cdef const Feature* feature
+        cdef const uint32_t* entries
+        cdef int32_t f
+        cdef Scratch scratch
+        cdef bint failed = False
+        with nogil:
+            scratch.left = <int64_t*>calloc(self.view.target.n_classes + 1, sizeof(int64_t))
+            scratch.runs = <Run*>calloc(self.view.run_capacity + 1, sizeof(Run))
+            failed = scratch.left == NULL or scratch.runs == NULL
+            if not failed:
+                for i in range(features.shape[0]):
+                    f = features[i]
+                    feature = self.view.features + f
+                    for j in range(n_jobs):
+                        best = out + f * n_jobs + j
+                        if not selected[j, f]:
+                            continue
+                        if self.view.target.kind == CLASSES:
+                            scratch.totals = &totals[j, 0]
+                        entries = (self.view.orders + feature.slot * self.view.n_rows
+                                   + job[j].begin)
+                        best.feature = f
+                        if is_constant(entries, job[j].stat.n):
+                            best.constant = True
+                        elif feature.categorical:
+                            scan_categories(
+                                entries, &self.view.target, &job[j].stat,
+                                self.view.limits.min_samples_leaf, &scratch, best)
+                        else:
+                            scan_entries(
+                                entries, feature.has_missing, &self.view.target,
+                                &job[j].stat, self.view.limits.min_samples_leaf,
+                                &scratch, best)
+            free(scratch.left)
+            free(scratch.runs)
+        if failed:
+            raise MemoryError("no memory for the work arrays of a split search")
+
+    def search_tile(
+        self, int32_t tile, const uint8_t[::1] jobs, int64_t[:, ::1] totals,
+        const uint8_t[:, ::1] selected, uint8_t[::1] splits,
+        const uint8_t[::1] counts, uint64_t[:, :, ::1] histograms,
+    ):
+        """Search the eight columns of a tile in every job that selected them.
+
+        `histograms` (n_slots, n_tiles, cells) is kept from level to level and
+        brought up to date by `counts`; without slots each job is counted anew.
+        """
+        cdef const Job* job = <const Job*>&jobs[0]
+        cdef const Count* count
+        cdef int64_t n_jobs = selected.shape[0], j, i, f, cells
+        cdef int64_t cell_words = 2 if self.view.target.kind == REGRESSION else 1
+        cdef Split* out = <Split*>&splits[0]
+        cdef Split* best
+        cdef const uint64_t* codes = self.view.tiles + tile * self.view.n_rows
+        cdef const uint32_t* rows
+        cdef uint64_t* histogram
+        cdef uint64_t* scratch
+        cdef int64_t* left
+        cdef int byte
+        cdef bint kept = histograms.shape[0] > 0
+        cdef bint failed
+        cells = BINS * (self.view.target.n_classes + 1 if self.view.target.kind == CLASSES
+                        else cell_words)
+        with nogil:
+            scratch = <uint64_t*>calloc(cells, sizeof(uint64_t))
+            left = <int64_t*>calloc(self.view.target.n_classes + 1, sizeof(int64_t))
+            failed = scratch == NULL or left == NULL
+            if not failed and kept:
+                for i in range(counts.shape[0] // <int64_t>sizeof(Count)):
+                    count = <const Count*>&counts[0] + i
+                    histogram = &histograms[count.slot, tile, 0]
+                    memset(histogram, 0, TILE * cells * sizeof(uint64_t))
+                    rows = self.view.rows + count.begin
+                    if self.view.target.kind == BINARY:
+                        count_tile(codes, rows, count.end - count.begin,
+                                   self.view.target.label, histogram)
+                    else:
+                        sum_tile(codes, rows, count.end - count.begin,
+                                 self.view.target.value, <int64_t*>histogram)
+                    if count.parent >= 0:
+                        subtract(&histograms[count.parent, tile, 0], histogram,
+                                 TILE * cells)
+            if not failed:
+                for byte in range(TILE):
+                    f = self.view.tiled[TILE * tile + byte]
+                    if f < 0:
+                        continue
+                    for j in range(n_jobs):
+                        if not selected[j, f]:
+                            continue
+                        best = out + f * n_jobs + j
+                        best.feature = <int32_t>f
+                        rows = self.view.rows + job[j].begin
+                        if kept:
+                            histogram = (&histograms[job[j].slot, tile, 0]
+                                         + byte * cells)
+                        else:
+                            histogram = scratch
+                            memset(histogram, 0, cells * sizeof(uint64_t))
+                            if self.view.target.kind == BINARY:
+                                count_column(codes, byte, rows, job[j].stat.n,
+                                             self.view.target.label, histogram)
+                            elif self.view.target.kind == REGRESSION:
+                                sum_column(codes, byte, rows, job[j].stat.n,
+                                           self.view.target.value, <int64_t*>histogram)
+                            else:
+                                count_classes(
+                                    codes, byte, rows, job[j].stat.n,
+                                    self.view.target.label, self.view.target.n_classes,
+                                    <uint32_t*>histogram)
+                        if self.view.target.kind == BINARY:
+                            scan_counts(
+                                histogram, self.view.features[f].n_codes, &job[j].stat,
+                                self.view.target.entropy, self.view.target.nlogn,
+                                self.view.limits.min_samples_leaf, best)
+                        elif self.view.target.kind == REGRESSION:
+                            scan_sums(
+                                <const int64_t*>histogram, self.view.features[f].n_codes,
+                                &job[j].stat, self.view.limits.min_samples_leaf, best)
+                        else:
+                            scan_class_counts(
+                                <const uint32_t*>histogram,
+                                self.view.features[f].n_codes, &self.view.target,
+                                &job[j].stat, &totals[j, 0], left,
+                                self.view.limits.min_samples_leaf, best)
+            free(scratch)
+            free(left)
+        if failed:
+            raise MemoryError("no memory for the work arrays of a split search")
+
+    def split(self, const uint8_t[::1] job_bytes, const uint8_t[::1] split_bytes):
+        """Carry out a split of a wide node, but for its orders.
+
+        Returns
+        -------
+        int
+            How many rows went left. The node's record stands last in the arena.
+        """
+        cdef const Job* job = <const Job*>&job_bytes[0]
+        cdef const Split* split = <const Split*>&split_bytes[0]
+        cdef const Feature* feature = self.view.features + split.feature
+        cdef int64_t n = job.stat.n, i, n_left, n_missing = 0
+        cdef uint32_t* rows = self.view.rows + job.begin
+        cdef uint32_t* entries
+        cdef uint32_t* spare
+        cdef const uint64_t* tile
+        cdef uint32_t code
+        cdef int shift
+        cdef bint failed, goes
+        cdef NodeRecord* record
+        cdef Scratch scratch
+        scratch.runs = self.runs
+        scratch.left = self.left
+        scratch.totals = self.totals
+        with nogil:
+            spare = <uint32_t*>calloc(n, sizeof(uint32_t))
+            failed = spare == NULL or not reserve_nodes(&self.arena, 1)
+            if not failed:
+                record = self.arena.nodes + self.arena.n_nodes
+                self.begin_record(record, job)
+                if feature.tiled:
+                    tile = self.view.tiles + (feature.slot // TILE) * self.view.n_rows
+                    shift = 8 * (feature.slot % TILE)
+                    n_left = 0
+                    for i in range(n):
+                        code = tile[rows[i]] >> shift & 255
+                        goes = code <= split.code_low
+                        if code == feature.n_codes:
+                            n_missing += 1
+                            goes = split.missing_left
+                        self.view.goes_left[rows[i]] = goes
+                        n_left += goes
+                    record.feature = split.feature
+                    record.code_low = split.code_low
+                    record.code_high = split.code_high
+                    record.missing_left = (split.missing_left if n_missing
+                                           else n_left > n - n_left)
+                else:
+                    entries = self.view.orders + feature.slot * self.view.n_rows + job.begin
+                    n_left = mark_left(
+                        entries, &job.stat, feature.categorical, &self.view.target,
+                        split, &scratch, self.view.goes_left)
+                    failed = not record_split(
+                        &self.arena, record, feature, split, entries, NULL,
+                        self.view.goes_left, n, n_left)
+                self.arena.n_nodes += 1
+                partition_rows(rows, n, self.view.goes_left, spare)
+            free(spare)
+        if failed:
+            raise MemoryError("no memory to split a node")
+        return n_left
+
+    cdef void begin_record(self, NodeRecord* record, const Job* job) noexcept nogil:
+        memset(record, 0, sizeof(NodeRecord))
+        record.n = job.stat.n
+        record.weight = job.stat.weight
+        record.ones = job.stat.sum
+        record.impurity = job.stat.impurity
+        record.value = job.stat.value
+        record.payload = -1
+        record.set_start = -1
+        record.left = record.right = -1
+        record.feature = -2
+
+    def leaf(self, const uint8_t[::1] job_bytes):
+        """Record a wide node as a leaf."""
+        cdef const Job* job = <const Job*>&job_bytes[0]
+        cdef NodeRecord* record
+        cdef bint failed
+        with nogil:
+            failed = not reserve_nodes(&self.arena, 1)
+            if not failed:
+                record = self.arena.nodes + self.arena.n_nodes
+                self.begin_record(record, job)
+                if self.view.target.kind == CLASSES:
+                    record.payload = self.arena.n_payload
+                    failed = not emit_leaf_classes(
+                        &self.arena, &self.view.target, self.view.rows + job.begin,
+                        job.stat.n, self.totals)
+                self.arena.n_nodes += 1
+        if failed:
+            raise MemoryError("no memory to record a leaf")
+
+    def partition_orders(
+        self, const int32_t[::1] features, const int64_t[::1] begins,
+        const int64_t[::1] ends, const uint8_t[:, ::1] wanted,
+    ):
+        """Partition ordered columns in the nodes that have just been split."""
+        cdef int64_t i, j, longest = 1
+        cdef const Feature* feature
+        cdef uint32_t* spare
+        with nogil:
+            for j in range(begins.shape[0]):
+                longest = max(longest, ends[j] - begins[j])
+            spare = <uint32_t*>calloc(longest, sizeof(uint32_t))
+            if spare != NULL:
+                for i in range(features.shape[0]):
+                    feature = self.view.features + features[i]
+                    for j in range(begins.shape[0]):
+                        if wanted[j, features[i]]:
+                            partition_entries(
+                                self.view.orders + feature.slot * self.view.n_rows + begins[j],
+                                ends[j] - begins[j], self.view.goes_left, spare)
+            free(spare)
+        if spare == NULL:
+            raise MemoryError("no memory to partition a node")
+
+    def take_arena(self):
+        """Return the records so far, their payload and sets, and forget them."""
+        return arena_arrays(&self.arena)
+
+
+cdef tuple arena_arrays(Arena* arena):
+    cdef uint8_t[::1] nodes = np.empty(
+        max(1, arena.n_nodes * sizeof(NodeRecord)), np.uint8)
+    cdef int32_t[::1] leaf_class = np.empty(max(1, arena.n_payload), np.int32)
+    cdef int64_t[::1] leaf_weight = np.empty(max(1, arena.n_payload), np.int64)
+    cdef uint64_t[::1] words = np.empty(max(1, arena.n_words), np.uint64)
+    if arena.n_nodes:
+        memcpy(&nodes[0], arena.nodes, arena.n_nodes * sizeof(NodeRecord))
+    if arena.n_payload:
+        memcpy(&leaf_class[0], arena.leaf_class, arena.n_payload * sizeof(int32_t))
+        memcpy(&leaf_weight[0], arena.leaf_weight, arena.n_payload * sizeof(int64_t))
+    if arena.n_words:
+        memcpy(&words[0], arena.words, arena.n_words * sizeof(uint64_t))
+    result = (
+        np.asarray(nodes)[:arena.n_nodes * sizeof(NodeRecord)],
+        np.asarray(leaf_class)[:arena.n_payload],
+        np.asarray(leaf_weight)[:arena.n_payload],
+        np.asarray(words)[:arena.n_words],
+    )
+    arena.n_nodes = arena.n_payload = arena.n_words = 0
+    return result
+
+
+cdef class Worker:
+    """One thread's memory for subtrees of up to `capacity` rows of `problem`."""
+
+    cdef Workspace w
+    cdef Target target
+    cdef const View* view
+    cdef Problem problem
+
+    def __cinit__(self, Problem problem, int64_t capacity):
+        cdef Workspace* w = &self.w
+        cdef int64_t F = problem.view.n_features, i
+        if not 1 <= capacity <= LOCAL_ROWS:
+            raise ValueError(
+                f"capacity must be in [1, {LOCAL_ROWS}], got {capacity}")
+        self.problem = problem  # keeps the view alive
+        self.view = &problem.view
+        w.capacity = capacity
+        w.n_features = F
+        w.n_words = problem.view.n_words
+        w.lists = <uint16_t*>calloc(F * capacity, sizeof(uint16_t))
+        w.ids = <uint16_t*>calloc(capacity, sizeof(uint16_t))
+        w.spare = <uint16_t*>calloc(capacity, sizeof(uint16_t))
+        w.goes_left = <uint8_t*>calloc(capacity, 1)
+        w.codes = <uint64_t*>calloc(capacity, sizeof(uint64_t))
+        w.label = <uint16_t*>calloc(capacity, sizeof(uint16_t))
+        w.weight = <int64_t*>calloc(capacity, sizeof(int64_t))
+        w.value = <int64_t*>calloc(capacity, sizeof(int64_t))
+        w.response = <double*>calloc(capacity, sizeof(double))
+        w.frames = <Frame*>calloc(capacity + 2, sizeof(Frame))
+        w.masks = <uint64_t*>calloc((capacity + 2) * w.n_words, sizeof(uint64_t))
+        w.permutation = <int32_t*>calloc(F, sizeof(int32_t))
+        w.scratch.left = <int64_t*>calloc(
+            problem.view.target.n_classes + 1, sizeof(int64_t))
+        w.scratch.totals = <int64_t*>calloc(
+            problem.view.target.n_classes + 1, sizeof(int64_t))
+        w.scratch.runs = <Run*>calloc(problem.view.run_capacity + 1, sizeof(Run))
+        if (w.lists == NULL or w.ids == NULL or w.spare == NULL
+                or w.goes_left == NULL or w.codes == NULL or w.label == NULL
+                or w.weight == NULL or w.value == NULL or w.response == NULL
+                or w.frames == NULL or w.masks == NULL or w.permutation == NULL
+                or w.scratch.left == NULL or w.scratch.totals == NULL
+                or w.scratch.runs == NULL):
+            raise MemoryError("no memory for the work arrays of a fit")
+        for i in range(F):
+            w.permutation[i] = <int32_t>i
+        self.target = problem.view.target
+        self.target.label = w.label
+        self.target.value = w.value
+        self.target.response = w.response
+        if problem.view.target.weight != NULL:
+            self.target.weight = w.weight
+
+    def __dealloc__(self):
+        free(self.w.lists)
+        free(self.w.ids)
+        free(self.w.spare)
+        free(self.w.goes_left)
+        free(self.w.codes)
+        free(self.w.label)
+        free(self.w.weight)
+        free(self.w.value)
+        free(self.w.response)
+        free(self.w.frames)
+        free(self.w.masks)
+        free(self.w.permutation)
+        free(self.w.scratch.left)
+        free(self.w.scratch.totals)
+        free(self.w.scratch.runs)
+        arena_free(&self.w.arena)
+
+    def grow(self, const uint8_t[::1] jobs, const uint64_t[:, ::1] masks):
+        """Grow the subtrees of `jobs`; bit f of a mask says column f may vary.
+
+        Returns
+        -------
+        tuple of ndarray
+            Nodes before each subtree (n_jobs,), then the arena's arrays.
+        """
+        cdef const Job* job = <const Job*>&jobs[0]
+        cdef int64_t n_jobs = masks.shape[0], j
+        cdef int64_t[::1] starts = np.empty(n_jobs, np.int64)
+        cdef bint grown = True
+        with nogil:
+            for j in range(n_jobs):
+                starts[j] = self.w.arena.n_nodes
+                memcpy(self.w.masks, &masks[j, 0], self.w.n_words * sizeof(uint64_t))
+                copy_node(self.view, &self.w, job + j)
+                grown = grow_copied(self.view, &self.w, &self.target, job + j)
+                if not grown:
+                    break
+        if not grown:
+            self.w.arena.n_nodes = self.w.arena.n_payload = self.w.arena.n_words = 0
+            raise MemoryError("no memory for the nodes of a tree")
+        return (np.asarray(starts), *arena_arrays(&self.w.arena))
+
+
+cdef bint grow_copied(
+    const View* view, Workspace* w, const Target* target, const Job* job
+) noexcept nogil:
+    cdef Frame root
+    root.stat = job.stat
+    root.begin = 0
+    root.depth = job.depth
+    root.key = job.key
+    root.parent = -1
+    root.right = False
+    root.leaf = job.leaf != 0
+    return grow_frames(w, view.features, &view.limits, target, &root)
+
+
+cdef void copy_node(const View* view, Workspace* w, const Job* job) noexcept nogil:
+    """Renumber the node's rows and copy its columns and targets out."""
+    cdef const uint32_t* rows = view.rows + job.begin
+    cdef const uint32_t* entries
+    cdef const Feature* feature
+    cdef uint16_t* out
+    cdef int64_t n = job.stat.n, i, f, t
+    cdef int byte
+    cdef uint32_t entry
+    w.rows = rows
+    for i in range(n):
+        w.ids[i] = <uint16_t>i
+        view.local[rows[i]] = <uint16_t>i
+    if view.target.kind == REGRESSION:
+        for i in range(n):
+            w.value[i] = view.target.value[rows[i]]
+            w.response[i] = view.target.response[rows[i]]
+    else:
+        for i in range(n):
+            w.label[i] = view.target.label[rows[i]]
+    if view.target.weight != NULL:
+        for i in range(n):
+            w.weight[i] = view.target.weight[rows[i]]
+    if job.leaf:
+        return
+    for f in range(view.n_features):
+        feature = view.features + f
+        if feature.tiled or not w.masks[f >> 6] >> (f & 63) & 1:
+            continue
+        entries = view.orders + feature.slot * view.n_rows + job.begin
+        out = w.lists + f * w.capacity
+        for i in range(n):
+            entry = entries[i]
+            out[i] = view.local[entry & 0x3FFFFFFF] | <uint16_t>(
+                entry >> 16 & 0xC000)
+    for t in range(view.n_tiles):
+        for i in range(n):
+            w.codes[i] = view.tiles[t * view.n_rows + rows[i]]
+        for byte in range(TILE):
+            f = view.tiled[TILE * t + byte]
+            if f >= 0 and w.masks[f >> 6] >> (f & 63) & 1:
+                sort_codes(w.codes, n, 8 * byte, view.features[f].n_codes,
+                           w.lists + f * w.capacity)
+
+
+cdef inline void sort_codes(
+    const uint64_t* codes, int64_t n, int shift, uint32_t missing_code,
+    uint16_t* out
+) noexcept nogil:
+    """Counting sort of one byte of each word into a list of local entries."""
+    cdef uint16_t place[BINS + 1]
+    cdef uint16_t start
+    cdef int64_t i
+    cdef int code
+    memset(place, 0, sizeof(place))
+    for i in range(n):
+        place[(codes[i] >> shift & 255) + 1] += 1
+    for code in range(BINS):
+        place[code + 1] += place[code]
+    for i in range(n):
+        code = codes[i] >> shift & 255
+        out[place[code]] = <uint16_t>i
+        place[code] += 1
+    # Now place[code] is where the code's entries end and the next code's start.
+    start = 0
+    for code in range(BINS):
+        if place[code] > start:
+            out[start] |= LOCAL_NEW
+            if <uint32_t>code == missing_code:
+                for i in range(start, place[code]):
+                    out[i] |= LOCAL_MISSING
+            start = place[code]
+
+
+def sort_local(const uint64_t[::1] codes, int shift, uint32_t missing_code):
+    """Return the local entries of one byte of `codes`: a test's view of a copy."""
+    cdef uint16_t[::1] out = np.empty(codes.shape[0], np.uint16)
+    sort_codes(&codes[0], codes.shape[0], shift, missing_code, &out[0])
+    return np.asarray(out)

@@ -1,0 +1,93 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LAYOUT: dict[str, int]
+MAX_LOCAL_ROWS: int
+
+def fill_nlogn(out: NDArray[np.float64], quantum: float) -> None: ...
+def log2(x: NDArray[np.float64], out: NDArray[np.float64]) -> None: ...
+def node_keys(key: int) -> tuple[int, int]: ...
+def draw_features(key: int, permutation: NDArray[np.int32]) -> None: ...
+def pack_tile(columns: list[NDArray[np.uint8]], tile: NDArray[np.uint64]) -> None: ...
+def preorder(
+    left: NDArray[np.int32],
+    right: NDArray[np.int32],
+    root: int,
+    order: NDArray[np.int32],
+    stack: NDArray[np.int64],
+) -> int: ...
+def partition_order(
+    entries: NDArray[np.uint32],
+    goes_left: NDArray[np.uint8],
+    spare: NDArray[np.uint32],
+) -> int: ...
+def sort_local(
+    codes: NDArray[np.uint64], shift: int, missing_code: int
+) -> NDArray[np.uint16]: ...
+
+class Problem:
+    def __init__(
+        self,
+        kind: int,
+        entropy: bool,
+        n_classes: int,
+        label: NDArray[np.uint16] | None,
+        weight: NDArray[np.int64] | None,
+        value: NDArray[np.int64] | None,
+        response: NDArray[np.float64] | None,
+        nlogn: NDArray[np.float64] | None,
+        quantum: float,
+        features: NDArray[np.uint8],
+        rows: NDArray[np.uint32],
+        orders: NDArray[np.uint32],
+        tiles: NDArray[np.uint64],
+        tiled: NDArray[np.int32],
+        limits: tuple[int, int, int, int, float],
+        run_capacity: int,
+        owned: object,
+    ) -> None: ...
+    def measure(
+        self,
+        begins: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        jobs: NDArray[np.uint8],
+        totals: NDArray[np.int64],
+    ) -> None: ...
+    def search_orders(
+        self,
+        features: NDArray[np.int32],
+        jobs: NDArray[np.uint8],
+        totals: NDArray[np.int64],
+        selected: NDArray[np.uint8],
+        splits: NDArray[np.uint8],
+    ) -> None: ...
+    def search_tile(
+        self,
+        tile: int,
+        jobs: NDArray[np.uint8],
+        totals: NDArray[np.int64],
+        selected: NDArray[np.uint8],
+        splits: NDArray[np.uint8],
+        counts: NDArray[np.uint8],
+        histograms: NDArray[np.uint64],
+    ) -> None: ...
+    def split(
+        self, job_bytes: NDArray[np.uint8], split_bytes: NDArray[np.uint8]
+    ) -> int: ...
+    def leaf(self, job_bytes: NDArray[np.uint8]) -> None: ...
+    def partition_orders(
+        self,
+        features: NDArray[np.int32],
+        begins: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        wanted: NDArray[np.uint8],
+    ) -> None: ...
+    def take_arena(self) -> tuple[NDArray[Any], ...]: ...
+
+class Worker:
+    def __init__(self, problem: Problem, capacity: int) -> None: ...
+    def grow(
+        self, jobs: NDArray[np.uint8], masks: NDArray[np.uint64]
+    ) -> tuple[NDArray[Any], ...]: ...

@@ -1,0 +1,439 @@
+"""The best split of one column in one node.
+
+Glossary. *entries*: the node's rows in order of their codes, missing ones last.
+*Position* k: the first k entries go left. A position is a *candidate* where the
+code changes (NEW) and both sides keep min_samples_leaf rows. *Missing first*:
+the missing entries go left too.
+
+    for each direction of the missing values:
+        for each candidate, in order:
+            score it; keep it if it is better than the best so far
+
+Strictly better: equal scores keep the earlier feature, missing values on the
+right, and the lower code.
+
+Two classes and regression skip blocks of positions that cannot win. The score
+is convex in the left side's sums, so over a block it is at most its largest
+value on the corners of the box that those sums can reach (the idea of Fayyad
+and Irani's boundary points, for blocks: Elomaa and Rousu 2004).
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdlib cimport qsort
+
+from fasttree._kernels.impurity cimport (
+    ClassSums,
+    move_left,
+    score_binary,
+    score_classes,
+    score_regression,
+)
+from fasttree._kernels.types cimport (
+    BINARY,
+    CLASSES,
+    NodeStat,
+    REGRESSION,
+    Split,
+    Target,
+    entry_t,
+)
+
+# A stretch of equal codes in a node's entries.
+cdef struct Run:
+    double key
+    int32_t index
+    int32_t start
+    int32_t stop
+
+# What a scan needs besides the column; one per thread.
+cdef struct Scratch:
+    int64_t* left             # (n_classes,) zeroed
+    Run* runs                 # (capacity,)
+    int64_t* totals           # (n_classes,) class weights of the node, CLASSES
+
+
+cdef inline int64_t block_length(int64_t n) noexcept nogil:
+    """About 2 sqrt(n): a box of that size moves the score by a few units."""
+    cdef int64_t length = 8
+    while length * length < 4 * n:
+        length *= 2
+    return length
+
+
+cdef inline int64_t count_present(const entry_t* entries, int64_t n) noexcept nogil:
+    """Entries before the first missing one, by bisection."""
+    cdef entry_t missing = <entry_t>1 << (8 * sizeof(entry_t) - 2)
+    cdef int64_t low = 0, high = n, middle
+    while low < high:
+        middle = (low + high) >> 1
+        if entries[middle] & missing:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+cdef inline bint is_constant(const entry_t* entries, int64_t n) noexcept nogil:
+    cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
+    cdef entry_t seen
+    cdef int64_t i = 1, j
+    while i + 32 <= n:
+        seen = 0
+        for j in range(32):
+            seen |= entries[i + j]
+        if seen & new:
+            return False
+        i += 32
+    while i < n:
+        if entries[i] & new:
+            return False
+        i += 1
+    return True
+
+
+cdef inline void scan_binary(
+    const entry_t* entries, int64_t first, int64_t last,
+    int64_t missing_n, int64_t missing_ones,
+    const uint16_t* label, const NodeStat* node,
+    bint entropy, const double* f, double slack, Split* best,
+) noexcept nogil:
+    """Candidates at positions first..last, with `missing_n` rows left before."""
+    cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
+    cdef entry_t mask = (new >> 1) - 1
+    cdef int64_t all1 = node.sum, all0 = node.n - node.sum
+    cdef int64_t length = block_length(last - first + 1)
+    cdef int64_t i = 0, j, k, l0, l1, m0, m1
+    cdef double score, bound, at_start, at_stop
+    l1 = missing_ones
+    while i < first - 1:
+        l1 += label[entries[i] & mask]
+        i += 1
+    l0 = i + missing_n - l1
+    at_start = score_binary(entropy, f, l0, l1, all0 - l0, all1 - l1)
+    while i < last:
+        j = min(i + length, last)
+        m1 = l1
+        for k in range(i, j):
+            m1 += label[entries[k] & mask]
+        m0 = j + missing_n - m1
+        at_stop = score_binary(entropy, f, m0, m1, all0 - m0, all1 - m1)
+        bound = max(at_start, at_stop)
+        bound = max(bound, score_binary(entropy, f, l0, m1, all0 - l0, all1 - m1))
+        bound = max(bound, score_binary(entropy, f, m0, l1, all0 - m0, all1 - l1))
+        if bound + slack > best.score:
+            for k in range(i, j):
+                l1 += label[entries[k] & mask]
+                if entries[k + 1] & new:
+                    l0 = k + 1 + missing_n - l1
+                    score = score_binary(entropy, f, l0, l1, all0 - l0, all1 - l1)
+                    if score > best.score:
+                        best.score = score
+                        best.position = k + 1
+                        best.missing_left = missing_n > 0
+        l0 = m0
+        l1 = m1
+        at_start = at_stop
+        i = j
+
+
+cdef inline void scan_classes(
+    const entry_t* entries, int64_t n, int64_t n_present, int64_t first,
+    int64_t last, bint missing_first, const Target* target, const NodeStat* node,
+    Scratch* scratch, Split* best,
+) noexcept nogil:
+    cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
+    cdef entry_t mask = (new >> 1) - 1
+    cdef int64_t k
+    cdef double score
+    cdef ClassSums sums
+    sums.left = 0.0
+    sums.right = node.class_sum
+    sums.weight = 0
+    if missing_first:
+        for k in range(n_present, n):
+            move_left(target, scratch.totals, scratch.left, &sums, entries[k] & mask)
+    for k in range(last):
+        move_left(target, scratch.totals, scratch.left, &sums, entries[k] & mask)
+        if k + 1 >= first and entries[k + 1] & new:
+            score = score_classes(target, node, &sums)
+            if score > best.score:
+                best.score = score
+                best.position = k + 1
+                best.missing_left = missing_first
+    clear_left(target, scratch.left, entries, n)
+
+
+cdef inline void clear_left(
+    const Target* target, int64_t* left, const entry_t* entries, int64_t n
+) noexcept nogil:
+    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 2)) - 1
+    cdef int64_t k
+    if n < target.n_classes:
+        for k in range(n):
+            left[target.label[entries[k] & mask]] = 0
+    else:
+        for k in range(target.n_classes):
+            left[k] = 0
+
+
+cdef inline void scan_regression(
+    const entry_t* entries, int64_t n, int64_t n_present, int64_t first,
+    int64_t last, bint missing_first, const Target* target, const NodeStat* node,
+    Split* best,
+) noexcept nogil:
+    cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
+    cdef entry_t mask = (new >> 1) - 1
+    cdef int64_t length = block_length(last - first + 1)
+    cdef int64_t i, j, k, row, s = 0, w = 0, low, high, s_stop, w_first, w_stop
+    cdef double score, bound
+    if missing_first:
+        for k in range(n_present, n):
+            row = entries[k] & mask
+            s += target.value[row]
+            w += 1 if target.weight == NULL else target.weight[row]
+    for i in range(first - 1):
+        row = entries[i] & mask
+        s += target.value[row]
+        w += 1 if target.weight == NULL else target.weight[row]
+    i = first - 1
+    while i < last:
+        j = min(i + length, last)
+        row = entries[i] & mask
+        s_stop = s + target.value[row]
+        w_first = w + (1 if target.weight == NULL else target.weight[row])
+        low = high = s_stop
+        w_stop = w_first
+        for k in range(i + 1, j):
+            row = entries[k] & mask
+            s_stop += target.value[row]
+            low = min(low, s_stop)
+            high = max(high, s_stop)
+            if target.weight != NULL:
+                w_stop += target.weight[row]
+        if target.weight == NULL:
+            w_stop = w_first + (j - i - 1)
+        bound = max(score_regression(node, low, w_first),
+                    score_regression(node, high, w_first))
+        bound = max(bound, score_regression(node, low, w_stop))
+        bound = max(bound, score_regression(node, high, w_stop))
+        if bound * (1.0 + 1e-12) > best.score:
+            for k in range(i, j):
+                row = entries[k] & mask
+                s += target.value[row]
+                w += 1 if target.weight == NULL else target.weight[row]
+                if entries[k + 1] & new:
+                    score = score_regression(node, s, w)
+                    if score > best.score:
+                        best.score = score
+                        best.position = k + 1
+                        best.missing_left = missing_first
+        s = s_stop
+        w = w_stop
+        i = j
+
+
+cdef inline void scan_entries(
+    const entry_t* entries, bint has_missing, const Target* target,
+    const NodeStat* node, int64_t min_leaf, Scratch* scratch, Split* best,
+) noexcept nogil:
+    """Best split of a numeric column; `best` is overwritten only by a better one."""
+    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 2)) - 1
+    cdef int64_t n = node.n, n_present = n, n_missing, first, last, k, ones
+    cdef int direction
+    if has_missing:
+        n_present = count_present(entries, n)
+    n_missing = n - n_present
+    for direction in range(2 if n_missing > 0 else 1):
+        if direction == 0:
+            # The last position has all present entries left, the missing right.
+            first = min_leaf
+            last = min(n_present, n - min_leaf)
+        else:
+            first = max(<int64_t>1, min_leaf - n_missing)
+            last = min(n_present - 1, n - n_missing - min_leaf)
+        if first > last:
+            continue
+        if target.kind == BINARY:
+            ones = 0
+            if direction == 1:
+                for k in range(n_present, n):
+                    ones += target.label[entries[k] & mask]
+            if target.entropy:
+                scan_binary(entries, first, last, n_missing if direction else 0,
+                            ones, target.label, node, True, target.nlogn,
+                            target.slack, best)
+            else:
+                scan_binary(entries, first, last, n_missing if direction else 0,
+                            ones, target.label, node, False, target.nlogn,
+                            target.slack, best)
+        elif target.kind == CLASSES:
+            scan_classes(entries, n, n_present, first, last, direction == 1, target,
+                         node, scratch, best)
+        else:
+            scan_regression(entries, n, n_present, first, last, direction == 1,
+                            target, node, best)
+
+
+# --- categorical columns: order the categories, then split the order ----------
+
+cdef inline int compare_runs(const void* a, const void* b) noexcept nogil:
+    cdef const Run* x = <const Run*>a
+    cdef const Run* y = <const Run*>b
+    if x.key < y.key:
+        return -1
+    if x.key > y.key:
+        return 1
+    return (x.index > y.index) - (x.index < y.index)
+
+
+cdef inline int64_t find_runs(
+    const entry_t* entries, int64_t n, Run* runs
+) noexcept nogil:
+    cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
+    cdef int64_t k, count = 0
+    runs[0].start = 0
+    for k in range(1, n):
+        if entries[k] & new:
+            runs[count].stop = <int32_t>k
+            count += 1
+            runs[count].start = <int32_t>k
+    runs[count].stop = <int32_t>n
+    return count + 1
+
+
+cdef inline void sort_runs(
+    const entry_t* entries, Run* runs, int64_t n_runs, const Target* target,
+    const NodeStat* node, int32_t order_class
+) noexcept nogil:
+    """Order runs by their mean response, or by the share of `order_class`."""
+    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 2)) - 1
+    cdef int64_t i, k, row, s, w, unit
+    for i in range(n_runs):
+        s = 0
+        w = 0
+        for k in range(runs[i].start, runs[i].stop):
+            row = entries[k] & mask
+            unit = 1 if target.weight == NULL else target.weight[row]
+            w += unit
+            if target.kind == REGRESSION:
+                s += target.value[row]
+            elif target.label[row] == order_class:
+                s += unit
+        runs[i].index = <int32_t>i
+        runs[i].key = <double>s / <double>w
+    qsort(runs, n_runs, sizeof(Run), compare_runs)
+
+
+cdef inline void scan_runs(
+    const entry_t* entries, int64_t n_runs, const Target* target,
+    const NodeStat* node, int64_t min_leaf, int32_t order_class, Scratch* scratch,
+    Split* best
+) noexcept nogil:
+    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 2)) - 1
+    cdef const Run* runs = scratch.runs
+    cdef int64_t i, k, row, n_left = 0, s = 0, w = 0
+    cdef double score
+    cdef ClassSums sums
+    sums.left = 0.0
+    sums.right = node.class_sum
+    sums.weight = 0
+    for i in range(n_runs - 1):
+        for k in range(runs[i].start, runs[i].stop):
+            row = entries[k] & mask
+            if target.kind == CLASSES:
+                move_left(target, scratch.totals, scratch.left, &sums, row)
+            elif target.kind == BINARY:
+                s += target.label[row]
+            else:
+                s += target.value[row]
+                w += 1 if target.weight == NULL else target.weight[row]
+        n_left += runs[i].stop - runs[i].start
+        if n_left < min_leaf or node.n - n_left < min_leaf:
+            continue
+        if target.kind == CLASSES:
+            score = score_classes(target, node, &sums)
+        elif target.kind == BINARY:
+            score = score_binary(
+                target.entropy, target.nlogn, n_left - s, s,
+                node.n - node.sum - (n_left - s), node.sum - s)
+        else:
+            score = score_regression(node, s, w)
+        if score > best.score:
+            best.score = score
+            best.position = i + 1
+            best.missing_left = 0
+            best.order_class = order_class
+    if target.kind == CLASSES:
+        clear_left(target, scratch.left, entries, node.n)
+
+
+cdef inline void scan_categories(
+    const entry_t* entries, const Target* target, const NodeStat* node,
+    int64_t min_leaf, Scratch* scratch, Split* best
+) noexcept nogil:
+    """Best split of a categorical column.
+
+    A missing value is one more category. Two classes and regression are exact:
+    the best subset is a prefix in order of the mean response (Breiman et al.
+    1984, theorem 4.5; Fisher 1958). More classes try the order by the share of
+    each of the node's eight heaviest classes.
+    """
+    cdef int64_t n_runs = find_runs(entries, node.n, scratch.runs)
+    cdef int32_t tried[8]
+    cdef int32_t c, heaviest
+    cdef int n_tried, i
+    cdef bint taken
+    if n_runs < 2:
+        return
+    if target.kind != CLASSES:
+        sort_runs(entries, scratch.runs, n_runs, target, node, 1)
+        scan_runs(entries, n_runs, target, node, min_leaf, 1, scratch, best)
+        return
+    for n_tried in range(8):
+        heaviest = -1
+        for c in range(target.n_classes):
+            if scratch.totals[c] == 0:
+                continue
+            taken = False
+            for i in range(n_tried):
+                taken |= tried[i] == c
+            if not taken and (heaviest < 0
+                              or scratch.totals[c] > scratch.totals[heaviest]):
+                heaviest = c
+        if heaviest < 0:
+            return
+        tried[n_tried] = heaviest
+        if n_tried > 0:
+            find_runs(entries, node.n, scratch.runs)
+        sort_runs(entries, scratch.runs, n_runs, target, node, heaviest)
+        scan_runs(entries, n_runs, target, node, min_leaf, heaviest, scratch, best)
+
+
+cdef inline int64_t mark_left(
+    const entry_t* entries, const NodeStat* node, bint categorical,
+    const Target* target, const Split* split, Scratch* scratch,
+    uint8_t* goes_left
+) noexcept nogil:
+    """Write each row's side; return how many entries of the order go first."""
+    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 2)) - 1
+    cdef entry_t missing = <entry_t>1 << (8 * sizeof(entry_t) - 2)
+    cdef int64_t i, k, n_runs, n_left = 0
+    if categorical:
+        n_runs = find_runs(entries, node.n, scratch.runs)
+        sort_runs(entries, scratch.runs, n_runs, target, node, split.order_class)
+        for i in range(n_runs):
+            for k in range(scratch.runs[i].start, scratch.runs[i].stop):
+                goes_left[entries[k] & mask] = i < split.position
+            if i < split.position:
+                n_left += scratch.runs[i].stop - scratch.runs[i].start
+        return n_left
+    for k in range(split.position):
+        goes_left[entries[k] & mask] = 1
+    n_left = split.position
+    for k in range(split.position, node.n):
+        if split.missing_left and entries[k] & missing:
+            goes_left[entries[k] & mask] = 1
+            n_left += 1
+        else:
+            goes_left[entries[k] & mask] = 0
+    return n_left

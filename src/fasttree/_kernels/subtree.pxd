@@ -1,0 +1,386 @@
+"""Narrow nodes: finish a whole subtree depth-first on a cache-resident copy.
+
+The node's rows are renumbered 0..n-1 and each column becomes a list of its
+entries in order of its codes (uint16: 14 bits of row, two flags). From there on
+a split partitions each list stably, so every descendant finds its rows already
+sorted: nothing is sorted, counted or cleared per node. Columns that have become
+constant drop out for all descendants, and lists are left alone where both
+children are leaves.
+"""
+
+from libc.math cimport INFINITY
+from libc.stdint cimport (
+    int32_t,
+    int64_t,
+    uint8_t,
+    uint16_t,
+    uint32_t,
+    uint64_t,
+)
+from libc.string cimport memcpy, memset
+
+from fasttree._kernels.impurity cimport (
+    add_totals,
+    clear_totals,
+    node_stat,
+)
+from fasttree._kernels.partition cimport partition_entries, partition_rows
+from fasttree._kernels.random cimport child_key, draw_below
+from fasttree._kernels.records cimport (
+    Arena,
+    NodeRecord,
+    reserve_nodes,
+    reserve_payload,
+    reserve_words,
+)
+from fasttree._kernels.scan cimport (
+    Run,
+    Scratch,
+    is_constant,
+    mark_left,
+    scan_categories,
+    scan_entries,
+)
+from fasttree._kernels.types cimport (
+    BINARY,
+    CLASSES,
+    Feature,
+    Limits,
+    NodeStat,
+    REGRESSION,
+    Split,
+    Target,
+    entry_t,
+)
+
+cdef enum:
+    LOCAL_ROWS = 16384        # what 14 bits hold
+    LOCAL_NEW = 0x8000
+    LOCAL_MISSING = 0x4000
+
+cdef struct Frame:
+    NodeStat stat
+    int64_t begin
+    int64_t depth
+    uint64_t key
+    int32_t parent            # record, or -1
+    bint right
+    bint leaf
+
+# A worker's memory for one subtree at a time.
+cdef struct Workspace:
+    int64_t capacity          # rows
+    int64_t n_features
+    int64_t n_words           # of a feature mask
+    uint16_t* lists           # (n_features, capacity)
+    uint16_t* ids             # (capacity,)
+    uint16_t* spare           # (capacity,)
+    uint8_t* goes_left        # (capacity,)
+    uint64_t* codes           # (capacity,)
+    uint16_t* label
+    int64_t* weight
+    int64_t* value
+    double* response
+    const uint32_t* rows      # table rows of the local ones
+    Frame* frames             # (capacity + 2,)
+    uint64_t* masks           # (capacity + 2, n_words)
+    int32_t* permutation      # (n_features,) identity between nodes
+    Scratch scratch
+    Arena arena
+
+
+cdef inline uint32_t code_of(const Feature* feature, int64_t row) noexcept nogil:
+    if feature.itemsize == 1:
+        return (<const uint8_t*>feature.codes)[row]
+    if feature.itemsize == 2:
+        return (<const uint16_t*>feature.codes)[row]
+    return (<const uint32_t*>feature.codes)[row]
+
+
+cdef inline bint must_be_leaf(
+    const Limits* limits, const NodeStat* stat, int64_t depth
+) noexcept nogil:
+    return (stat.pure or depth >= limits.max_depth
+            or stat.n < limits.min_samples_split
+            or stat.n < 2 * limits.min_samples_leaf)
+
+
+cdef inline bint emit_leaf_classes(
+    Arena* arena, const Target* target, const entry_t* rows, int64_t n,
+    int64_t* totals
+) noexcept nogil:
+    """Append the classes of a leaf in order; `totals` comes and goes zeroed."""
+    cdef int64_t c, i, j, start = arena.n_payload, w
+    if not reserve_payload(arena, min(n, <int64_t>target.n_classes)):
+        return False
+    add_totals(target, totals, rows, n)
+    if n >= target.n_classes:
+        for c in range(target.n_classes):
+            if totals[c]:
+                arena.leaf_class[arena.n_payload] = <int32_t>c
+                arena.leaf_weight[arena.n_payload] = totals[c]
+                arena.n_payload += 1
+                totals[c] = 0
+        return True
+    for i in range(n):
+        c = target.label[rows[i]]
+        w = totals[c]
+        if w == 0:
+            continue
+        totals[c] = 0
+        j = arena.n_payload
+        while j > start and arena.leaf_class[j - 1] > c:
+            arena.leaf_class[j] = arena.leaf_class[j - 1]
+            arena.leaf_weight[j] = arena.leaf_weight[j - 1]
+            j -= 1
+        arena.leaf_class[j] = <int32_t>c
+        arena.leaf_weight[j] = w
+        arena.n_payload += 1
+    return True
+
+
+cdef inline bint record_split(
+    Arena* arena, NodeRecord* record, const Feature* feature, const Split* split,
+    const entry_t* entries, const uint32_t* table_rows, const uint8_t* goes_left,
+    int64_t n, int64_t n_left
+) noexcept nogil:
+    """Fill in the codes, the category set and the way of missing values.
+
+    What the node has not seen (a missing value, an absent category) goes to the
+    child with more rows, to the right if they are equal.
+    """
+    cdef entry_t missing = <entry_t>1 << (8 * sizeof(entry_t) - 2)
+    cdef entry_t mask = missing - 1, row
+    cdef int64_t k, n_words = (<int64_t>feature.n_codes + 63) // 64
+    cdef uint64_t* words
+    cdef uint32_t code
+    cdef bint left_is_larger = n_left > n - n_left
+    record.feature = split.feature
+    record.set_start = -1
+    record.missing_left = left_is_larger
+    if not feature.categorical:
+        row = entries[split.position - 1] & mask
+        record.code_low = code_of(
+            feature, row if table_rows == NULL else table_rows[row])
+        row = entries[split.position] & mask
+        record.code_high = code_of(
+            feature, row if table_rows == NULL else table_rows[row])
+        if entries[n - 1] & missing:
+            record.missing_left = split.missing_left
+        return True
+    if not reserve_words(arena, n_words):
+        return False
+    words = arena.words + arena.n_words
+    record.set_start = arena.n_words
+    arena.n_words += n_words
+    memset(words, 255 if left_is_larger else 0, n_words * sizeof(uint64_t))
+    for k in range(n):
+        row = entries[k] & mask
+        if entries[k] & missing:
+            record.missing_left = goes_left[row]
+            continue
+        code = code_of(feature, row if table_rows == NULL else table_rows[row])
+        if goes_left[row]:
+            words[code >> 6] |= <uint64_t>1 << (code & 63)
+        else:
+            words[code >> 6] &= ~(<uint64_t>1 << (code & 63))
+    code = feature.n_codes & 63
+    if code:  # no bits past the last category
+        words[n_words - 1] &= (<uint64_t>1 << code) - 1
+    record.code_low = 0
+    record.code_high = 0
+    return True
+
+
+cdef inline bint try_feature(
+    Workspace* w, const Feature* feature, int32_t index, const Target* target,
+    const NodeStat* stat, int64_t begin, int64_t min_leaf, Split* best
+) noexcept nogil:
+    """Search one column; False if it is constant in the node."""
+    cdef uint16_t* entries = w.lists + index * w.capacity + begin
+    cdef double before = best.score
+    if is_constant(entries, stat.n):
+        return False
+    if feature.categorical:
+        scan_categories(entries, target, stat, min_leaf, &w.scratch, best)
+    else:
+        scan_entries(entries, feature.has_missing, target, stat, min_leaf,
+                     &w.scratch, best)
+    if best.score > before:
+        best.feature = index
+    return True
+
+
+cdef inline bint is_perfect(
+    const Target* target, const NodeStat* stat, const Split* best
+) noexcept nogil:
+    """Both sides are pure: no later feature can be strictly better."""
+    if target.kind == REGRESSION:
+        return False
+    return best.score >= (0.0 if target.entropy else <double>stat.weight)
+
+
+cdef inline Split find_split(
+    Workspace* w, const Feature* features, const Limits* limits,
+    const Target* target, const NodeStat* stat, int64_t begin, uint64_t key,
+    uint64_t* mask
+) noexcept nogil:
+    cdef Split best
+    cdef int64_t word, drawn, place, swapped
+    cdef int32_t f, keep
+    cdef uint64_t bits
+    cdef bint found = False
+    cdef int64_t min_leaf = limits.min_samples_leaf
+    best.score = -INFINITY
+    best.feature = -1
+    best.position = 0
+    best.missing_left = 0
+    best.order_class = 0
+    if limits.max_features >= w.n_features:
+        for word in range(w.n_words):
+            bits = mask[word]
+            while bits:
+                f = <int32_t>(64 * word + trailing_zeros(bits))
+                bits &= bits - 1
+                if not try_feature(w, features + f, f, target, stat, begin,
+                                   min_leaf, &best):
+                    mask[word] &= ~(<uint64_t>1 << (f & 63))
+                elif is_perfect(target, stat, &best):
+                    return best
+        return best
+    # Draw features until max_features are seen and one of them varies.
+    drawn = 0
+    while drawn < w.n_features and (drawn < limits.max_features or not found):
+        place = drawn + draw_below(key, drawn, <uint32_t>(w.n_features - drawn))
+        f = w.permutation[place]
+        w.permutation[place] = w.permutation[drawn]
+        w.permutation[drawn] = f
+        drawn += 1
+        if not mask[f >> 6] >> (f & 63) & 1:
+            continue
+        if try_feature(w, features + f, f, target, stat, begin, min_leaf, &best):
+            found = True
+        else:
+            mask[f >> 6] &= ~(<uint64_t>1 << (f & 63))
+    for swapped in range(drawn - 1, -1, -1):  # back to the identity
+        place = swapped + draw_below(key, swapped, <uint32_t>(w.n_features - swapped))
+        keep = w.permutation[place]
+        w.permutation[place] = w.permutation[swapped]
+        w.permutation[swapped] = keep
+    return best
+
+
+cdef extern from *:
+    """
+    #if defined(_MSC_VER) && !defined(__clang__)
+    #include <intrin.h>
+    static __inline int fasttree_trailing_zeros(unsigned long long x) {
+        unsigned long i;
+        _BitScanForward64(&i, x);
+        return (int)i;
+    }
+    #else
+    #define fasttree_trailing_zeros(x) __builtin_ctzll(x)
+    #endif
+    """
+    int trailing_zeros "fasttree_trailing_zeros"(uint64_t x) noexcept nogil
+
+
+cdef inline bint grow_frames(
+    Workspace* w, const Feature* features, const Limits* limits,
+    const Target* target, const Frame* root
+) noexcept nogil:
+    """Grow depth-first from `root` into the arena, in preorder."""
+    cdef int64_t top = 0, begin, n, n_left, f, word, first = w.arena.n_nodes
+    cdef int32_t node
+    cdef uint64_t bits
+    cdef Frame frame
+    cdef Frame* left
+    cdef Frame* right
+    cdef NodeRecord* record
+    cdef Split best
+    cdef uint64_t* mask
+    cdef uint16_t* entries
+    cdef int64_t* totals = w.scratch.totals
+    w.frames[0] = root[0]
+    while top >= 0:
+        frame = w.frames[top]
+        mask = w.masks + top * w.n_words
+        begin = frame.begin
+        n = frame.stat.n
+        if not reserve_nodes(&w.arena, 1):
+            return False
+        node = <int32_t>(w.arena.n_nodes - first)
+        record = w.arena.nodes + w.arena.n_nodes
+        w.arena.n_nodes += 1
+        record.n = n
+        record.weight = frame.stat.weight
+        record.ones = frame.stat.sum
+        record.impurity = frame.stat.impurity
+        record.value = frame.stat.value
+        record.payload = -1
+        record.set_start = -1
+        record.left = record.right = -1
+        record.feature = -2
+        record.code_low = record.code_high = 0
+        record.missing_left = 0
+        if frame.parent >= 0:
+            if frame.right:
+                w.arena.nodes[first + frame.parent].right = node
+            else:
+                w.arena.nodes[first + frame.parent].left = node
+        best.feature = -1
+        if not frame.leaf:
+            if target.kind == CLASSES:
+                add_totals(target, totals, w.ids + begin, n)
+            best = find_split(w, features, limits, target, &frame.stat, begin,
+                              frame.key, mask)
+            if target.kind == CLASSES:
+                clear_totals(target, totals, w.ids + begin, n)
+            if best.feature >= 0 and best.score - frame.stat.score < limits.min_gain:
+                best.feature = -1
+        if best.feature < 0:
+            if target.kind == CLASSES:
+                record.payload = w.arena.n_payload
+                if not emit_leaf_classes(&w.arena, target, w.ids + begin, n, totals):
+                    return False
+            top -= 1
+            continue
+
+        entries = w.lists + best.feature * w.capacity + begin
+        n_left = mark_left(entries, &frame.stat, features[best.feature].categorical,
+                           target, &best, &w.scratch, w.goes_left)
+        if not record_split(&w.arena, record, features + best.feature, &best, entries,
+                            w.rows, w.goes_left, n, n_left):
+            return False
+        partition_rows(w.ids + begin, n, w.goes_left, w.spare)
+
+        right = w.frames + top
+        left = w.frames + top + 1
+        right.begin = begin + n_left
+        left.begin = begin
+        right.stat = node_stat(target, w.ids + right.begin, n - n_left, totals)
+        if target.kind == CLASSES:
+            clear_totals(target, totals, w.ids + right.begin, n - n_left)
+        left.stat = node_stat(target, w.ids + begin, n_left, totals)
+        if target.kind == CLASSES:
+            clear_totals(target, totals, w.ids + begin, n_left)
+        right.depth = left.depth = frame.depth + 1
+        right.parent = left.parent = node
+        right.right = True
+        left.right = False
+        right.key = child_key(frame.key, True)
+        left.key = child_key(frame.key, False)
+        right.leaf = must_be_leaf(limits, &right.stat, right.depth)
+        left.leaf = must_be_leaf(limits, &left.stat, left.depth)
+        if not (left.leaf and right.leaf):
+            for word in range(w.n_words):
+                bits = mask[word]
+                while bits:
+                    f = 64 * word + trailing_zeros(bits)
+                    bits &= bits - 1
+                    partition_entries(w.lists + f * w.capacity + begin, n,
+                                      w.goes_left, w.spare)
+        memcpy(mask + w.n_words, mask, w.n_words * sizeof(uint64_t))
+        top += 1
+    return True

@@ -1,0 +1,75 @@
+"""The structs that every growth kernel shares.
+
+A *row* is an index into the table, or a local index into a node's own copy.
+An *entry* is a row in sorted order with two flags in its top bits:
+
+    NEW      its code differs from that of the entry before (means nothing
+             on the first entry of a node's segment)
+    MISSING  the column has no value for this row; such entries stand last
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+ctypedef fused entry_t:
+    uint16_t  # local rows of a node's own copy: 14 bits
+    uint32_t  # rows of the table: 30 bits
+
+cdef enum Kind:
+    BINARY = 0      # two classes, each row counts once
+    CLASSES = 1     # any number of classes, integer weights
+    REGRESSION = 2  # sums of fixed-point targets
+
+# What is to be predicted, and how a split of it is scored.
+cdef struct Target:
+    int kind
+    bint entropy              # else gini; ignored for REGRESSION
+    int n_classes
+    const uint16_t* label     # (n_rows,) classification
+    const int64_t* weight     # (n_rows,) in weight units, NULL when all are 1
+    const int64_t* value      # (n_rows,) REGRESSION: weight * target, fixed point
+    const double* response    # (n_rows,) REGRESSION: target less its centre
+    const double* nlogn       # (nlogn_size,) x * log2(x), rounded to quantum
+    int64_t nlogn_size
+    double quantum            # power of two: sums of nlogn are exact
+    double slack              # bounds closer than this are not trusted
+
+# Sums over the rows of one node.
+cdef struct NodeStat:
+    int64_t n                 # rows
+    int64_t weight            # weight units
+    int64_t sum               # BINARY: rows of class 1; REGRESSION: sum of value
+    double class_sum          # CLASSES: sum over classes of nlogn(w) or w * w
+    double score              # what a split has to exceed to gain anything
+    double impurity
+    double mean               # REGRESSION: sum / weight
+    double value              # REGRESSION: weighted mean of response
+    bint pure
+
+# The best split of a node so far.
+cdef struct Split:
+    double score              # -inf: none
+    int64_t position          # ordered columns: entries (or runs) that go left
+    int32_t feature
+    uint32_t code_low         # last code that goes left
+    uint32_t code_high        # first code that goes right
+    int32_t order_class       # categorical columns: class that ordered the runs
+    int32_t rank              # place of the feature in the order of the search
+    uint8_t missing_left
+    uint8_t constant          # the column has one code in this node
+
+# A column as the growth kernels see it.
+cdef struct Feature:
+    int32_t slot              # index among the ordered or among the tiled columns
+    uint8_t tiled             # uint8 codes in tiles; else an order
+    uint8_t categorical
+    uint8_t has_missing
+    uint8_t itemsize          # bytes of a code in `codes`
+    uint32_t n_codes          # code of a missing value
+    const void* codes         # (n_rows,)
+
+cdef struct Limits:
+    int64_t max_depth
+    int64_t min_samples_split
+    int64_t min_samples_leaf
+    int64_t max_features
+    double min_gain           # in units of score

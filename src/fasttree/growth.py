@@ -1,0 +1,623 @@
+"""Which node grows next, and what happens to it: policy, no loops over rows.
+
+Wide nodes are searched and split column by column, a whole level at a time
+(`grow_depth_first`) or one best leaf at a time (`grow_best_first`). Nodes that
+fit a worker's copy are finished as subtrees in one call each. The result does
+not depend on which thread did what: nodes are numbered in preorder at the end.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fasttree import threads
+from fasttree._kernels import grow as kernels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Mirrors of the kernels' structs; LAYOUT holds their sizes for a test.
+NODE_DTYPE = np.dtype(
+    [
+        ("n", np.int64),
+        ("weight", np.int64),
+        ("ones", np.int64),
+        ("impurity", np.float64),
+        ("value", np.float64),
+        ("payload", np.int64),
+        ("set_start", np.int64),
+        ("left", np.int32),
+        ("right", np.int32),
+        ("feature", np.int32),
+        ("code_low", np.uint32),
+        ("code_high", np.uint32),
+        ("missing_left", np.int32),
+    ],
+    align=True,
+)
+STAT_DTYPE = np.dtype(
+    [
+        ("n", np.int64),
+        ("weight", np.int64),
+        ("sum", np.int64),
+        ("class_sum", np.float64),
+        ("score", np.float64),
+        ("impurity", np.float64),
+        ("mean", np.float64),
+        ("value", np.float64),
+        ("pure", np.intc),
+    ],
+    align=True,
+)
+JOB_DTYPE = np.dtype(
+    [
+        ("begin", np.int64),
+        ("slot", np.int64),
+        ("key", np.uint64),
+        ("depth", np.int64),
+        ("leaf", np.int64),
+        ("stat", STAT_DTYPE),
+    ],
+    align=True,
+)
+COUNT_DTYPE = np.dtype(
+    [
+        ("begin", np.int64),
+        ("end", np.int64),
+        ("slot", np.int64),
+        ("parent", np.int64),
+    ],
+    align=True,
+)
+SPLIT_DTYPE = np.dtype(
+    [
+        ("score", np.float64),
+        ("position", np.int64),
+        ("feature", np.int32),
+        ("code_low", np.uint32),
+        ("code_high", np.uint32),
+        ("order_class", np.int32),
+        ("rank", np.int32),
+        ("missing_left", np.uint8),
+        ("constant", np.uint8),
+    ],
+    align=True,
+)
+FEATURE_DTYPE = np.dtype(
+    [
+        ("slot", np.int32),
+        ("tiled", np.uint8),
+        ("categorical", np.uint8),
+        ("has_missing", np.uint8),
+        ("itemsize", np.uint8),
+        ("n_codes", np.uint32),
+        ("codes", np.uintp),
+    ],
+    align=True,
+)
+
+_HISTOGRAM_BYTES = 256 << 20  # above this, histograms are counted, not kept
+_TASK_ROWS = 1 << 16  # rows of subtrees that make a task worth its overhead
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one tree is to grow over a `kernels.Problem`.
+
+    Attributes
+    ----------
+    problem : kernels.Problem
+    n_rows, n_features : int
+    ordered : ndarray of int32
+        Features held as orders.
+    tile_of : ndarray of int32, shape (n_features,)
+        Tile of each feature, -1 for ordered ones.
+    n_tiles : int
+    n_totals : int
+        Columns of the jobs' class weights; 0 where the kernels need none.
+    cell_words : int
+        uint64 words of a histogram cell, 0 if histograms are not kept.
+    max_features : int
+    max_leaf_nodes : int or None
+    min_gain : float
+        In units of score.
+    key : int
+        uint64 key of the root.
+    narrow_rows : int
+        Nodes of at most so many rows are finished as subtrees.
+    n_threads : int
+    """
+
+    problem: Any
+    n_rows: int
+    n_features: int
+    ordered: NDArray[np.int32]
+    tile_of: NDArray[np.int32]
+    n_tiles: int
+    n_totals: int
+    cell_words: int
+    max_features: int
+    max_leaf_nodes: int | None
+    min_gain: float
+    key: int
+    narrow_rows: int
+    n_threads: int
+
+
+@dataclass
+class Grown:
+    """A grown tree in preorder.
+
+    Attributes
+    ----------
+    nodes : ndarray of NODE_DTYPE, shape (n_nodes,)
+    leaf_start : ndarray of int64, shape (n_leaves + 1,)
+        Where each leaf's classes begin; all 0 if the leaves list none.
+    leaf_class, leaf_weight : ndarray
+        Classes of the leaves and their weight units.
+    words : ndarray of uint64
+        Category sets.
+    """
+
+    nodes: NDArray[Any]
+    leaf_start: NDArray[np.int64]
+    leaf_class: NDArray[np.int32]
+    leaf_weight: NDArray[np.int64]
+    words: NDArray[np.uint64]
+
+
+@dataclass
+class _Level:
+    """Wide nodes that are handled together."""
+
+    jobs: NDArray[Any]  # JOB_DTYPE
+    totals: NDArray[np.int64]  # (n_jobs, n_totals)
+    masks: NDArray[np.bool_]  # (n_jobs, n_features) columns that may vary
+    parents: list[tuple[int, bool]]  # record of the parent, and whether right
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    def take(self, chosen: Any) -> _Level:
+        return _Level(
+            self.jobs[chosen],
+            self.totals[chosen],
+            self.masks[chosen],
+            [self.parents[i] for i in np.arange(len(self))[chosen]],
+        )
+
+
+@dataclass
+class _Links:
+    """Children of the wide records: a record, -1 (none), or -2 - subtree."""
+
+    left: list[int] = field(default_factory=list)
+    right: list[int] = field(default_factory=list)
+
+    def add_record(self, parent: tuple[int, bool]) -> int:
+        record = len(self.left)
+        self.left.append(-1)
+        self.right.append(-1)
+        self.connect(parent, record)
+        return record
+
+    def connect(self, parent: tuple[int, bool], child: int) -> None:
+        record, is_right = parent
+        if record >= 0:
+            (self.right if is_right else self.left)[record] = child
+
+
+def _call(function: Any, *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    return array.view(np.uint8).reshape(-1)
+
+
+class _Growth:
+    """One tree's growth: the wide nodes' bookkeeping."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.links = _Links()
+        self.subtrees: list[_Level] = []
+        self.n_subtrees = 0
+        self.histograms = np.empty((0, 0, 0), np.uint64)
+        self.free_slots: list[int] = []
+        if plan.cell_words and plan.n_tiles:
+            n_slots = 2 * (plan.n_rows // plan.narrow_rows) + 2
+            shape = (n_slots, plan.n_tiles, 2048 * plan.cell_words)
+            if 8 * int(np.prod(shape)) <= _HISTOGRAM_BYTES:
+                self.histograms = np.empty(shape, np.uint64)
+                self.free_slots = list(range(n_slots))[::-1]
+
+    @property
+    def keeps_histograms(self) -> bool:
+        return len(self.histograms) > 0
+
+    def measure(
+        self,
+        begins: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        depths: NDArray[np.int64],
+        keys: NDArray[np.uint64],
+        masks: NDArray[np.bool_],
+        parents: list[tuple[int, bool]],
+    ) -> _Level:
+        jobs = np.zeros(len(begins), JOB_DTYPE)
+        jobs["depth"] = depths
+        jobs["key"] = keys
+        jobs["slot"] = -1
+        totals = np.zeros((len(begins), self.plan.n_totals), np.int64)
+        if len(begins):
+            self.plan.problem.measure(begins, ends, _bytes(jobs), totals)
+        return _Level(jobs, totals, masks, parents)
+
+    def root(self) -> _Level:
+        plan = self.plan
+        return self.measure(
+            np.zeros(1, np.int64),
+            np.full(1, plan.n_rows, np.int64),
+            np.zeros(1, np.int64),
+            np.full(1, plan.key, np.uint64),
+            np.ones((1, plan.n_features), np.bool_),
+            [(-1, False)],
+        )
+
+    def search(self, level: _Level, counts: NDArray[Any]) -> NDArray[Any]:
+        """Return the best split of each job (feature -1: none)."""
+        plan = self.plan
+        if plan.max_features >= plan.n_features:
+            splits = self._search_selected(level, level.masks, counts)
+            return _best_of(splits, None)
+        # Draw features until max_features are seen and one of them varies.
+        orders = np.empty((len(level), plan.n_features), np.int32)
+        orders[:] = np.arange(plan.n_features, dtype=np.int32)
+        for job, order in zip(level.jobs, orders, strict=True):
+            kernels.draw_features(int(job["key"]), order)
+        ranks = np.argsort(orders, axis=1)
+        selected = (ranks < plan.max_features) & level.masks
+        splits = self._search_selected(level, selected, counts)
+        drawn = plan.max_features
+        while drawn < plan.n_features:
+            varies = (selected & level.masks).any(axis=1)
+            more = (ranks == drawn) & level.masks & ~varies[:, None]
+            if more.any():
+                extra = self._search_selected(level, more, counts)
+                splits = np.where(more.T, extra, splits)
+                selected |= more
+            elif varies.all():
+                break
+            drawn += 1
+        return _best_of(splits, orders)
+
+    def _search_selected(
+        self, level: _Level, selected: NDArray[np.bool_], counts: NDArray[Any]
+    ) -> NDArray[Any]:
+        """Return SPLIT_DTYPE (n_features, n_jobs); clear masks of constant columns."""
+        plan = self.plan
+        splits = np.zeros((plan.n_features, len(level)), SPLIT_DTYPE)
+        splits["score"] = -np.inf
+        splits["feature"] = -1
+        wanted = selected.any(axis=0)
+        flags = np.ascontiguousarray(selected).view(np.uint8)
+        jobs, out = _bytes(level.jobs), _bytes(splits)
+        if len(counts):
+            tiles = np.arange(plan.n_tiles)  # the histograms of all are kept
+        else:
+            tiles = np.setdiff1d(plan.tile_of[wanted], [-1])
+        chunks = _chunks(plan.ordered[wanted[plan.ordered]], plan.n_threads)
+        shared = (jobs, level.totals, flags, out)
+        kept = (_bytes(counts), self.histograms)
+        search_tile = plan.problem.search_tile
+        search_orders = plan.problem.search_orders
+        tasks = [
+            *((search_tile, int(tile), *shared, *kept) for tile in tiles),
+            *((search_orders, features, *shared) for features in chunks),
+        ]
+        threads.run(_call, tasks, plan.n_threads)
+        level.masks &= ~(splits["constant"].T != 0)
+        return splits
+
+    def split(self, level: _Level, splits: NDArray[Any]) -> _Level:
+        """Split every job of `level` and return the measured children in pairs."""
+        n_jobs = len(level)
+        begins = np.empty(2 * n_jobs, np.int64)
+        ends = np.empty(2 * n_jobs, np.int64)
+        keys = np.empty(2 * n_jobs, np.uint64)
+        parents: list[tuple[int, bool]] = []
+        for i in range(n_jobs):
+            n_left = self.plan.problem.split(
+                _bytes(level.jobs[i : i + 1]), _bytes(splits[i : i + 1])
+            )
+            begin = int(level.jobs["begin"][i])
+            begins[2 * i] = begin
+            ends[2 * i] = begins[2 * i + 1] = begin + n_left
+            ends[2 * i + 1] = begin + int(level.jobs["stat"]["n"][i])
+            keys[2 * i : 2 * i + 2] = kernels.node_keys(int(level.jobs["key"][i]))
+            record = self.links.add_record(level.parents[i])
+            parents += [(record, False), (record, True)]
+        children = self.measure(
+            begins,
+            ends,
+            np.repeat(level.jobs["depth"] + 1, 2),
+            keys,
+            np.repeat(level.masks, 2, axis=0),
+            parents,
+        )
+        grows = (children.jobs["leaf"] == 0).reshape(-1, 2).any(axis=1)
+        wanted = np.ascontiguousarray(level.masks & grows[:, None]).view(np.uint8)
+        ordered = self.plan.ordered[wanted.any(axis=0)[self.plan.ordered]]
+        tasks = [
+            (features, begins[::2].copy(), ends[1::2].copy(), wanted)
+            for features in _chunks(ordered, self.plan.n_threads)
+        ]
+        threads.run(self.plan.problem.partition_orders, tasks, self.plan.n_threads)
+        return children
+
+    def record_leaves(self, level: _Level) -> None:
+        for i in range(len(level)):
+            self.plan.problem.leaf(_bytes(level.jobs[i : i + 1]))
+            self.links.add_record(level.parents[i])
+
+    def leave_to_subtrees(self, level: _Level) -> None:
+        for parent in level.parents:
+            self.links.connect(parent, -2 - self.n_subtrees)
+            self.n_subtrees += 1
+        if len(level):
+            self.subtrees.append(level)
+
+    # --- histograms kept from level to level ---------------------------------
+
+    def count_root(self, level: _Level) -> NDArray[Any]:
+        """Give the root a slot, where histograms are kept."""
+        if not self.keeps_histograms:
+            return np.empty(0, COUNT_DTYPE)
+        level.jobs["slot"][0] = self.free_slots.pop()
+        return np.array([(0, self.plan.n_rows, level.jobs["slot"][0], -1)], COUNT_DTYPE)
+
+    def count_children(
+        self, parents: _Level, children: _Level, is_wide: NDArray[np.bool_]
+    ) -> NDArray[Any]:
+        """Assign slots to the wide children and say which rows to count.
+
+        Of two siblings the smaller is counted and the larger is what remains of
+        the parent. Slots of nodes that end here are free again.
+        """
+        if not self.keeps_histograms:
+            return np.empty(0, COUNT_DTYPE)
+        counts = []
+        done = []
+        begins, sizes = children.jobs["begin"], children.jobs["stat"]["n"]
+        for i in range(len(parents)):
+            slot = int(parents.jobs["slot"][i])
+            small, large = 2 * i, 2 * i + 1
+            if sizes[small] > sizes[large]:
+                small, large = large, small
+            if not is_wide[small] and not is_wide[large]:
+                self.free_slots.append(slot)
+                continue
+            own = self.free_slots.pop()
+            stop = begins[small] + sizes[small]
+            counts.append((begins[small], stop, own, slot if is_wide[large] else -1))
+            if is_wide[small]:
+                children.jobs["slot"][small] = own
+            else:
+                done.append(own)
+            if is_wide[large]:
+                children.jobs["slot"][large] = slot
+            else:
+                done.append(slot)
+        # Only now: within this level they are still written to.
+        self.free_slots += done
+        return np.array(counts, COUNT_DTYPE)
+
+    # --- the end --------------------------------------------------------------
+
+    def grow_subtrees(self) -> list[tuple[Any, ...]]:
+        """Return (offsets, arena...) of each task, in the subtrees' order."""
+        if not self.subtrees:
+            return []
+        jobs = np.concatenate([level.jobs for level in self.subtrees])
+        masks = np.concatenate([level.masks for level in self.subtrees])
+        words = _mask_words(masks)
+        sizes = jobs["stat"]["n"]
+        task_of = (np.cumsum(sizes) - sizes) // _TASK_ROWS
+        bounds = np.flatnonzero(np.diff(task_of, prepend=-1, append=-1))
+        workers: SimpleQueue[Any] = SimpleQueue()
+        capacity = int(sizes.max())
+
+        def grow(start: int, stop: int) -> tuple[Any, ...]:
+            worker = None if workers.empty() else _get(workers)
+            if worker is None:
+                worker = kernels.Worker(self.plan.problem, capacity)
+            try:
+                return worker.grow(_bytes(jobs[start:stop]), words[start:stop])
+            finally:
+                workers.put(worker)
+
+        tasks = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
+        return threads.run(grow, tasks, self.plan.n_threads)
+
+    def finish(self) -> Grown:
+        wide = self.plan.problem.take_arena()
+        parts = [(np.zeros(0, np.int64), *wide), *self.grow_subtrees()]
+        nodes = [part[1].view(NODE_DTYPE) for part in parts]
+        n_before = np.cumsum([0] + [len(part) for part in nodes])
+        n_payload = np.cumsum([0] + [len(part[2]) for part in parts])
+        n_words = np.cumsum([0] + [len(part[4]) for part in parts])
+        roots = [
+            part[0] + before
+            for part, before in zip(parts[1:], n_before[1:], strict=False)
+        ]
+        root_of = np.concatenate(roots) if roots else np.zeros(0, np.int64)
+        for i, part in enumerate(nodes):
+            part["payload"][part["payload"] >= 0] += n_payload[i]
+            part["set_start"][part["set_start"] >= 0] += n_words[i]
+        table = np.concatenate(nodes)
+        n_wide = len(nodes[0])
+        if len(root_of):
+            sizes = np.diff(np.append(root_of, len(table)))
+            shift = np.repeat(root_of, sizes).astype(np.int32)
+            for side in ("left", "right"):
+                children = table[side][n_wide:]
+                table[side][n_wide:] = np.where(children >= 0, children + shift, -1)
+        for side in ("left", "right"):
+            links = np.asarray(getattr(self.links, side), np.int64)
+            to_subtree = links < -1
+            links[to_subtree] = root_of[-2 - links[to_subtree]]
+            table[side][:n_wide] = links
+        payload = (
+            np.concatenate([part[2] for part in parts]),
+            np.concatenate([part[3] for part in parts]),
+        )
+        return _in_preorder(table, *payload, np.concatenate([p[4] for p in parts]))
+
+
+def _get(workers: SimpleQueue[Any]) -> Any:
+    from queue import Empty
+
+    try:
+        return workers.get_nowait()
+    except Empty:
+        return None
+
+
+def _chunks(features: NDArray[np.int32], n_threads: int) -> list[NDArray[np.int32]]:
+    """Split features into a few chunks a thread, so that threads end together."""
+    if len(features) == 0:
+        return []
+    n_chunks = 1 if n_threads == 1 else min(len(features), 4 * n_threads)
+    return np.array_split(features, n_chunks)
+
+
+def _mask_words(masks: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    packed = np.packbits(masks, axis=1, bitorder="little")
+    n_words = (masks.shape[1] + 63) // 64
+    words = np.zeros((len(masks), 8 * n_words), np.uint8)
+    words[:, : packed.shape[1]] = packed
+    return words.view(np.dtype("<u8")).astype(np.uint64, copy=False)
+
+
+def _best_of(splits: NDArray[Any], orders: NDArray[np.int32] | None) -> NDArray[Any]:
+    """Return each job's best split; ties go to the first feature in `orders`."""
+    jobs = np.arange(splits.shape[1])
+    if orders is None:
+        best = splits[np.argmax(splits["score"], axis=0), jobs]
+    else:
+        ordered = splits[orders.T, jobs]
+        best = ordered[np.argmax(ordered["score"], axis=0), jobs]
+    best["feature"][best["score"] == -np.inf] = -1
+    return best
+
+
+def _in_preorder(
+    nodes: NDArray[Any],
+    leaf_class: NDArray[np.int32],
+    leaf_weight: NDArray[np.int64],
+    words: NDArray[np.uint64],
+) -> Grown:
+    order = np.empty(len(nodes), np.int32)
+    stack = np.empty(len(nodes) + 1, np.int64)
+    left = np.ascontiguousarray(nodes["left"])
+    right = np.ascontiguousarray(nodes["right"])
+    kernels.preorder(left, right, 0, order, stack)
+    is_leaf = left < 0
+    starts = nodes["payload"][is_leaf]
+    if len(leaf_class):
+        # Leaves list their classes one after another, in the order of the records.
+        lengths = np.zeros(len(nodes), np.int64)
+        lengths[is_leaf] = np.diff(np.append(starts, len(leaf_class)))
+    else:
+        lengths = np.zeros(len(nodes), np.int64)
+    place = np.empty(len(nodes), np.int32)
+    place[order] = np.arange(len(nodes), dtype=np.int32)
+    nodes = nodes[order]
+    for side in ("left", "right"):
+        child = nodes[side]
+        nodes[side] = np.where(child >= 0, place[child], -1)
+    leaves = nodes["left"] < 0
+    lengths = lengths[order][leaves]
+    leaf_start = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=leaf_start[1:])
+    if len(leaf_class):
+        shift = nodes["payload"][leaves] - leaf_start[:-1]
+        source = np.repeat(shift, lengths) + np.arange(leaf_start[-1])
+        leaf_class, leaf_weight = leaf_class[source], leaf_weight[source]
+    return Grown(nodes, leaf_start, leaf_class, leaf_weight, words)
+
+
+def grow_depth_first(plan: Plan) -> Grown:
+    """Grow every node that may grow: wide ones by levels, then the subtrees."""
+    growth = _Growth(plan)
+    level = growth.root()
+    if level.jobs["leaf"][0]:
+        growth.record_leaves(level)
+        return growth.finish()
+    if plan.n_rows <= plan.narrow_rows:
+        growth.subtrees.append(level)
+        growth.n_subtrees = 1
+        return growth.finish()
+    counts = growth.count_root(level)
+    while len(level):
+        splits = growth.search(level, counts)
+        gain = splits["score"] - level.jobs["stat"]["score"]
+        splittable = (splits["feature"] >= 0) & (gain >= plan.min_gain)
+        growth.record_leaves(level.take(~splittable))
+        growth.free_slots += [
+            int(slot) for slot in level.jobs["slot"][~splittable] if slot >= 0
+        ]
+        parents = level.take(splittable)
+        children = growth.split(parents, splits[splittable])
+        grows = children.jobs["leaf"] == 0
+        is_narrow = children.jobs["stat"]["n"] <= plan.narrow_rows
+        growth.record_leaves(children.take(~grows))
+        growth.leave_to_subtrees(children.take(grows & is_narrow))
+        counts = growth.count_children(parents, children, grows & ~is_narrow)
+        level = children.take(grows & ~is_narrow)
+    return growth.finish()
+
+
+def grow_best_first(plan: Plan) -> Grown:
+    """Grow the leaf with the largest gain until there are max_leaf_nodes leaves.
+
+    Equal gains grow in the order in which the leaves came to be.
+    """
+    assert plan.max_leaf_nodes is not None
+    growth = _Growth(plan)
+    no_counts = np.empty(0, COUNT_DTYPE)
+    heap: list[tuple[float, int, _Level, NDArray[Any]]] = []
+    ended: list[tuple[int, _Level]] = []
+    n_seen = 0
+
+    def consider(level: _Level) -> None:
+        nonlocal n_seen
+        for i in range(len(level)):
+            node = level.take(slice(i, i + 1))
+            n_seen += 1
+            if not node.jobs["leaf"][0]:
+                split = growth.search(node, no_counts)
+                gain = float(split["score"][0] - node.jobs["stat"]["score"][0])
+                if split["feature"][0] >= 0 and gain >= plan.min_gain:
+                    heapq.heappush(heap, (-gain, n_seen, node, split))
+                    continue
+            ended.append((n_seen, node))
+
+    consider(growth.root())
+    n_leaves = 1
+    while heap and n_leaves < plan.max_leaf_nodes:
+        _, _, node, split = heapq.heappop(heap)
+        consider(growth.split(node, split))
+        n_leaves += 1
+    for _, node in sorted(
+        [*ended, *((seen, node) for _, seen, node, _ in heap)],
+        key=lambda item: item[0],
+    ):
+        growth.record_leaves(node)
+    return growth.finish()

@@ -1,0 +1,146 @@
+"""Each growth kernel equals its plain NumPy twin."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import reference_growth as reference
+from fasttree import growth
+from fasttree._kernels import grow
+
+
+def test_struct_layouts():
+    sizes = {
+        "job": growth.JOB_DTYPE.itemsize,
+        "count": growth.COUNT_DTYPE.itemsize,
+        "split": growth.SPLIT_DTYPE.itemsize,
+        "node": growth.NODE_DTYPE.itemsize,
+        "feature": growth.FEATURE_DTYPE.itemsize,
+    }
+    assert sizes == grow.LAYOUT
+
+
+def test_log2():
+    x = np.concatenate(
+        [np.arange(1.0, 5000.0), 2.0 ** np.arange(60), np.linspace(0.5, 2, 1001)]
+    )
+    out = np.empty_like(x)
+    grow.log2(x, out)
+    np.testing.assert_allclose(out, np.log2(x), rtol=4e-16, atol=2e-16)
+    powers = 2.0 ** np.arange(60)
+    out = np.empty_like(powers)
+    grow.log2(powers, out)
+    np.testing.assert_array_equal(out, np.arange(60.0))
+
+
+def test_nlogn_is_on_its_grid():
+    quantum = 2.0**-20
+    table = np.empty(3000)
+    grow.fill_nlogn(table, quantum)
+    np.testing.assert_allclose(
+        table, reference.nlogn(np.arange(3000)), atol=0.51 * quantum
+    )
+    np.testing.assert_array_equal(table / quantum, np.rint(table / quantum))
+
+
+@given(
+    st.lists(st.integers(0, 6), min_size=1, max_size=200),
+    st.integers(0, 2**32 - 1),
+)
+def test_partition_order(codes, seed):
+    codes = np.array(codes)
+    entries = reference.order_of(codes, 6)
+    goes_left = np.random.default_rng(seed).integers(0, 2, len(codes), dtype=np.uint8)
+    expected, n_left = reference.partition_entries(entries, goes_left)
+    spare = np.empty_like(entries)
+    assert grow.partition_order(entries, goes_left, spare) == n_left
+    keep = np.ones(len(codes), bool)
+    keep[[0] if n_left in (0, len(codes)) else [0, n_left]] = False
+    # NEW means nothing on the first entry of either side.
+    mask = np.uint32(0x7FFFFFFF)
+    np.testing.assert_array_equal(entries & mask, expected & mask)
+    np.testing.assert_array_equal(entries[keep], expected[keep])
+
+
+@given(
+    st.lists(st.integers(0, 255), min_size=1, max_size=300),
+    st.sampled_from([0, 8, 56]),
+    st.integers(1, 255),
+)
+def test_sort_local(codes, shift, missing_code):
+    codes = np.minimum(np.array(codes, np.uint64), np.uint64(missing_code))
+    entries = grow.sort_local(codes << np.uint64(shift), shift, missing_code)
+    expected = reference.order_of(codes.astype(np.int64), missing_code)
+    flags = (expected >> 16) & 0xC000
+    expected = (expected & 0x3FFF) | flags
+    np.testing.assert_array_equal(entries[1:], expected[1:])
+    assert entries[0] & 0x7FFF == expected[0] & 0x7FFF
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(1, 40))
+def test_draw_features_is_a_permutation(key, n):
+    order = np.arange(n, dtype=np.int32)
+    grow.draw_features(key, order)
+    assert sorted(order) == list(range(n))
+    again = np.arange(n, dtype=np.int32)
+    grow.draw_features(key, again)
+    np.testing.assert_array_equal(order, again)
+
+
+def test_draws_are_even():
+    first = np.zeros(7)
+    for key in range(7000):
+        order = np.arange(7, dtype=np.int32)
+        grow.draw_features(key, order)
+        first[order[0]] += 1
+    np.testing.assert_allclose(first, 1000, atol=150)
+
+
+def test_node_keys_differ():
+    keys = {0}
+    level = [0]
+    for _ in range(10):
+        level = [child for key in level for child in grow.node_keys(key)]
+        keys.update(level)
+    assert len(keys) == 2**11 - 1
+
+
+def test_pack_tile():
+    columns = [np.arange(i, i + 5, dtype=np.uint8) for i in range(3)]
+    tile = np.zeros(5, np.uint64)
+    grow.pack_tile(columns, tile)
+    for i, column in enumerate(columns):
+        np.testing.assert_array_equal(tile >> np.uint64(8 * i) & np.uint64(255), column)
+
+
+def test_preorder_renumbers_left_before_right():
+    #        0
+    #      2   1
+    #     4 3
+    left = np.array([2, -1, 4, -1, -1], np.int32)
+    right = np.array([1, -1, 3, -1, -1], np.int32)
+    order = np.empty(5, np.int32)
+    depth = grow.preorder(left, right, 0, order, np.empty(6, np.int64))
+    assert order.tolist() == [0, 2, 4, 3, 1]
+    assert depth == 2
+
+
+@pytest.mark.parametrize("capacity", [0, -1, 16385])
+def test_worker_refuses_a_wrong_capacity(capacity):
+    from test_growth import make_plan
+
+    plan = make_plan()
+    with pytest.raises(ValueError, match="capacity"):
+        grow.Worker(plan.problem, capacity)
+
+
+class TestWideAgainstNarrow:
+    """Histograms, orders of the table and a node's copy find the same trees."""
+
+    @settings(max_examples=40, deadline=None)
+    @given(st.data())
+    def test_same_tree(self, data):
+        from test_growth import grow_both_ways
+
+        grow_both_ways(data)
