@@ -1,0 +1,206 @@
+"""What the tree estimators share: checked input in, plain arrays to training."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    _check_sample_weight,
+    check_array,
+    check_consistent_length,
+    column_or_1d,
+    validate_data,
+)
+
+from fasttree.table import EncodedTable
+from fasttree.threads import resolve_n_jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+
+# Arrays are not scanned for infinity here: encoding and the schema do that.
+# Their dtype becomes numeric, or stays as it is where it may hold labels.
+_DTYPE = {False: "numeric", True: None}
+
+
+@contextmanager
+def old_state_on_error(estimator: BaseEstimator) -> Iterator[None]:
+    """Put back all attributes if the block fails or is interrupted."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def is_frame(X: Any) -> bool:
+    """Return whether `X` is a pandas, polars or other data frame."""
+    return nw.dependencies.is_into_dataframe(X)
+
+
+def holds_labels(X: Any) -> bool:
+    """Return whether `X` is an array of objects or text, as categories may be."""
+    return isinstance(X, np.ndarray) and X.dtype.kind in "OUS"
+
+
+class TableInputMixin(BaseEstimator):
+    """Reading X and y for estimators that train on an EncodedTable."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = False
+        tags.target_tags.multi_output = False
+        return tags
+
+    def _read_table(
+        self, X: Any, sample_weight: NDArray[np.float64] | None
+    ) -> EncodedTable:
+        """Return `X` encoded; `X` has been checked."""
+        if isinstance(X, EncodedTable):
+            for name in ("max_bins", "categorical_features"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"{name} must be None when X is an EncodedTable, got "
+                        f"{getattr(self, name)!r}; give it to EncodedTable.from_data"
+                    )
+            return X
+        return EncodedTable.from_data(
+            X,
+            max_bins=self.max_bins,
+            categorical_features=self.categorical_features,
+            sample_weight=sample_weight,
+            n_jobs=self.n_jobs,
+        )
+
+    def _check_data(self, X: Any, y: Any, *, y_numeric: bool) -> tuple[Any, Any]:
+        """Return `X` and a 1-D `y`, and set ``n_features_in_`` and names."""
+        if isinstance(X, EncodedTable) or is_frame(X):
+            if y is None:
+                raise ValueError(
+                    f"{type(self).__name__} requires y to be passed, but the target "
+                    "y is None"
+                )
+            self._reset_features(X)
+        elif y is None:
+            # scikit-learn has the words for it.
+            validate_data(self, X, y)
+        else:
+            labels = self.categorical_features is not None and holds_labels(X)
+            X = validate_data(self, X, ensure_all_finite=False, dtype=_DTYPE[labels])
+        y = check_array(
+            y,
+            ensure_2d=False,
+            dtype=np.float64 if y_numeric else None,
+            input_name="y",
+            estimator=self,
+        )
+        if y.ndim == 2 and y.shape[1] > 1:
+            raise ValueError(
+                f"y must be one column: {type(self).__name__} supports a single "
+                f"output only, got shape {y.shape}"
+            )
+        y = column_or_1d(y, warn=True)
+        check_consistent_length(X, y)
+        return X, y
+
+    def _reset_features(self, X: Any) -> None:
+        """Set ``n_features_in_`` and ``feature_names_in_`` from a table or frame."""
+        if not isinstance(X, EncodedTable):
+            _check_feature_names(self, X, reset=True)
+            _check_n_features(self, X, reset=True)
+            return
+        self.n_features_in_ = X.n_features
+        vars(self).pop("feature_names_in_", None)
+        if X.feature_names is not None:
+            self.feature_names_in_ = X.feature_names
+
+    def _check_weights(
+        self,
+        sample_weight: Any,
+        class_weights: NDArray[np.float64] | None,
+        X: Any,
+    ) -> NDArray[np.float64] | None:
+        """Return the product of the weights, or None if there are none."""
+        if sample_weight is None and class_weights is None:
+            return None
+        weights = np.ones(1)
+        if sample_weight is not None:
+            weights = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+        if class_weights is not None:
+            weights = weights * class_weights
+            if not np.all(weights >= 0.0) or not np.all(np.isfinite(weights)):
+                raise ValueError(
+                    "class_weight must give finite weights that are not negative, "
+                    f"got {self.class_weight!r}"
+                )
+        if not weights.any():
+            raise ValueError(
+                "sample_weight and class_weight leave no row with a positive weight"
+            )
+        return weights
+
+    def _matrix(self, X: Any) -> NDArray[Any]:
+        """Return the matrix of `X` that prediction kernels take."""
+        if isinstance(X, EncodedTable):
+            return self.schema_.to_matrix(X)
+        if is_frame(X):
+            if not hasattr(self, "feature_names_in_"):
+                _check_feature_names(self, X, reset=False)
+                _check_n_features(self, X, reset=False)
+        else:
+            labels = holds_labels(X) and any(
+                categories is not None for categories in self.schema_.categories
+            )
+            X = validate_data(
+                self,
+                X,
+                reset=False,
+                ensure_all_finite=False,
+                dtype=_DTYPE[labels],
+            )
+        return self.schema_.to_matrix(X)
+
+    def _n_threads(self) -> int:
+        return resolve_n_jobs(self.n_jobs)
+
+
+def resolve_seed(random_state: Any) -> int:
+    """Return the seed, in 0..2**63 - 1, that `random_state` stands for."""
+    return int(check_random_state(random_state).randint(2**63 - 1, dtype=np.int64))
+
+
+def resolve_min_samples(value: float, n_rows: int, at_least: int) -> int:
+    """Return a number of rows that is given as a number or a fraction."""
+    if isinstance(value, Integral):
+        return int(value)
+    return max(at_least, math.ceil(value * n_rows))
+
+
+def resolve_max_features(max_features: float | str | None, n: int) -> int:
+    """Return how many of `n` features a split looks at."""
+    if max_features is None:
+        return n
+    if max_features == "sqrt":
+        return max(1, int(np.sqrt(n)))
+    if max_features == "log2":
+        return max(1, int(np.log2(n)))
+    if isinstance(max_features, Integral):
+        return min(int(max_features), n)
+    return max(1, int(max_features * n))

@@ -1,0 +1,413 @@
+"""Single decision trees."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.utils import compute_sample_weight
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from fasttree import inference, training
+from fasttree.estimators._base import (
+    TableInputMixin,
+    old_state_on_error,
+    resolve_max_features,
+    resolve_min_samples,
+    resolve_seed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from fasttree.table import EncodedTable
+
+_CRITERION_ALIASES = {"log_loss": "entropy"}
+_CONSTRAINTS: dict[str, list[Any]] = {
+    "splitter": [StrOptions({"best"})],
+    "max_depth": [Interval(Integral, 1, None, closed="left"), None],
+    "min_samples_split": [
+        Interval(Integral, 2, None, closed="left"),
+        Interval(RealNotInt, 0.0, 1.0, closed="right"),
+    ],
+    "min_samples_leaf": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(RealNotInt, 0.0, 1.0, closed="neither"),
+    ],
+    "max_features": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(RealNotInt, 0.0, 1.0, closed="right"),
+        StrOptions({"sqrt", "log2"}),
+        None,
+    ],
+    "random_state": ["random_state"],
+    "max_leaf_nodes": [Interval(Integral, 2, None, closed="left"), None],
+    "min_impurity_decrease": [Interval(Real, 0.0, None, closed="left")],
+    "max_bins": [Interval(Integral, 2, 65535, closed="both"), None],
+    "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+    "n_jobs": [Integral, None],
+}
+
+
+class BaseDecisionTree(TableInputMixin):
+    """What both kinds of tree share."""
+
+    def _growth_params(self, n_rows: int, n_features: int) -> training.GrowthParams:
+        min_samples_leaf = resolve_min_samples(self.min_samples_leaf, n_rows, 1)
+        min_samples_split = resolve_min_samples(self.min_samples_split, n_rows, 2)
+        return training.GrowthParams(
+            criterion=_CRITERION_ALIASES.get(self.criterion, self.criterion),
+            max_depth=None if self.max_depth is None else int(self.max_depth),
+            min_samples_split=max(min_samples_split, 2 * min_samples_leaf),
+            min_samples_leaf=min_samples_leaf,
+            max_features=resolve_max_features(self.max_features, n_features),
+            max_leaf_nodes=(
+                None if self.max_leaf_nodes is None else int(self.max_leaf_nodes)
+            ),
+            min_impurity_decrease=float(self.min_impurity_decrease),
+            seed=resolve_seed(self.random_state),
+        )
+
+    def _keep(self, table: EncodedTable, params: training.GrowthParams) -> None:
+        self.schema_ = table.schema
+        self.n_outputs_ = 1
+        self.max_features_ = params.max_features
+
+    def get_depth(self) -> int:
+        """Return the number of steps from the root to the deepest leaf."""
+        check_is_fitted(self)
+        return self.tree_.max_depth
+
+    def get_n_leaves(self) -> int:
+        """Return the number of leaves."""
+        check_is_fitted(self)
+        return self.tree_.n_leaves
+
+    def apply(self, X: ArrayLike) -> NDArray[np.intp]:
+        """Return the node number of the leaf that each row reaches.
+
+        Parameters
+        ----------
+        X : {array-like, data frame} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), intp
+        """
+        check_is_fitted(self)
+        return inference.apply(self.tree_, self._matrix(X), self._n_threads())
+
+    @property
+    def feature_importances_(self) -> NDArray[np.float64]:
+        """ndarray of shape (n_features,): share in lowering the impurity."""
+        check_is_fitted(self)
+        return self.tree_.compute_feature_importances()
+
+
+class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
+    """A decision tree for classification, of any number of classes.
+
+    Parameters
+    ----------
+    criterion : {"gini", "entropy", "log_loss"}, default="gini"
+        The impurity that splits lower; "log_loss" is "entropy".
+    splitter : {"best"}, default="best"
+        Every threshold is looked at.
+    max_depth : int, default=None
+        None grows until leaves are pure or too small to split.
+    min_samples_split : int or float, default=2
+        Rows that a node needs to be split; a float is a fraction of all rows.
+    min_samples_leaf : int or float, default=1
+        Rows that a leaf needs; a float is a fraction of all rows.
+    max_features : int, float or {"sqrt", "log2"}, default=None
+        Features to look at for each split, drawn anew; None looks at all.
+    random_state : int, RandomState instance or None, default=None
+        Matters only where features are drawn.
+    max_leaf_nodes : int, default=None
+        Grows the best leaf first, up to so many leaves.
+    min_impurity_decrease : float, default=0.0
+        Weighted decrease of impurity that a split needs.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes; "balanced" makes them inverse to their frequency.
+    max_bins : int, default=None
+        None considers every distinct value; 2 to 65535 at most so many quantiles.
+    categorical_features : array-like, "from_dtype" or None, default=None
+        A mask, indices or names. None takes a frame's category, enum, string and
+        object columns, and no column of an array.
+    n_jobs : int, default=None
+        Threads; None uses the processors that are granted, -1 all. It never
+        changes the tree.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    n_classes_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only if the training data had names.
+    n_outputs_ : int
+        1.
+    max_features_ : int
+    tree_ : Tree
+    schema_ : InputSchema
+        How to read new rows.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **_CONSTRAINTS,
+        "criterion": [StrOptions({"gini", "entropy", "log_loss"})],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        *,
+        criterion: str = "gini",
+        splitter: str = "best",
+        max_depth: int | None = None,
+        min_samples_split: float = 2,
+        min_samples_leaf: float = 1,
+        max_features: float | str | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        max_leaf_nodes: int | None = None,
+        min_impurity_decrease: float = 0.0,
+        class_weight: Mapping[Any, float] | str | None = None,
+        max_bins: int | None = None,
+        categorical_features: ArrayLike | str | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.criterion = criterion
+        self.splitter = splitter
+        self.max_depth = max_depth
+        self.min_samples_split = min_samples_split
+        self.min_samples_leaf = min_samples_leaf
+        self.max_features = max_features
+        self.random_state = random_state
+        self.max_leaf_nodes = max_leaf_nodes
+        self.min_impurity_decrease = min_impurity_decrease
+        self.class_weight = class_weight
+        self.max_bins = max_bins
+        self.categorical_features = categorical_features
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: ArrayLike | EncodedTable,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Grow the tree.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, EncodedTable} of shape (n_samples, n_features)
+            NaN and None are missing values.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data cannot be used; an earlier fit is kept.
+        """
+        n_threads = self._n_threads()
+        with old_state_on_error(self):
+            X, y = self._check_data(X, y, y_numeric=False)
+            check_classification_targets(y)
+            classes, codes = np.unique(y, return_inverse=True)
+            class_weights = None
+            if self.class_weight is not None:
+                class_weights = compute_sample_weight(self.class_weight, y)
+            weights = self._check_weights(sample_weight, class_weights, X)
+            table = self._read_table(X, weights)
+            params = self._growth_params(len(y), table.n_features)
+            self.tree_ = training.grow_classification_tree(
+                table, codes.astype(np.int32), len(classes), weights, params, n_threads
+            )
+            self.classes_ = classes
+            self.n_classes_ = len(classes)
+            self._keep(table, params)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the most frequent class of each row's leaf.
+
+        Parameters
+        ----------
+        X : {array-like, data frame} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        codes = inference.predict_class(self.tree_, self._matrix(X), self._n_threads())
+        return self.classes_.take(codes)
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return the class fractions of each row's leaf.
+
+        Parameters
+        ----------
+        X : {array-like, data frame} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), float64
+            Columns in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        return inference.predict_shares(self.tree_, self._matrix(X), self._n_threads())
+
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return the logarithm of `predict_proba`, -inf where that is 0."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+
+class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
+    """A decision tree for regression.
+
+    Parameters
+    ----------
+    criterion : {"squared_error"}, default="squared_error"
+        The impurity that splits lower: the variance.
+    splitter : {"best"}, default="best"
+        Every threshold is looked at.
+    max_depth : int, default=None
+        None grows until leaves are pure or too small to split.
+    min_samples_split : int or float, default=2
+        Rows that a node needs to be split; a float is a fraction of all rows.
+    min_samples_leaf : int or float, default=1
+        Rows that a leaf needs; a float is a fraction of all rows.
+    max_features : int, float or {"sqrt", "log2"}, default=None
+        Features to look at for each split, drawn anew; None looks at all.
+    random_state : int, RandomState instance or None, default=None
+        Matters only where features are drawn.
+    max_leaf_nodes : int, default=None
+        Grows the best leaf first, up to so many leaves.
+    min_impurity_decrease : float, default=0.0
+        Weighted decrease of impurity that a split needs.
+    max_bins : int, default=None
+        None considers every distinct value; 2 to 65535 at most so many quantiles.
+    categorical_features : array-like, "from_dtype" or None, default=None
+        A mask, indices or names. None takes a frame's category, enum, string and
+        object columns, and no column of an array.
+    n_jobs : int, default=None
+        Threads; None uses the processors that are granted, -1 all. It never
+        changes the tree.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only if the training data had names.
+    n_outputs_ : int
+        1.
+    max_features_ : int
+    tree_ : Tree
+    schema_ : InputSchema
+        How to read new rows.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **_CONSTRAINTS,
+        "criterion": [StrOptions({"squared_error"})],
+    }
+
+    def __init__(
+        self,
+        *,
+        criterion: str = "squared_error",
+        splitter: str = "best",
+        max_depth: int | None = None,
+        min_samples_split: float = 2,
+        min_samples_leaf: float = 1,
+        max_features: float | str | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        max_leaf_nodes: int | None = None,
+        min_impurity_decrease: float = 0.0,
+        max_bins: int | None = None,
+        categorical_features: ArrayLike | str | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.criterion = criterion
+        self.splitter = splitter
+        self.max_depth = max_depth
+        self.min_samples_split = min_samples_split
+        self.min_samples_leaf = min_samples_leaf
+        self.max_features = max_features
+        self.random_state = random_state
+        self.max_leaf_nodes = max_leaf_nodes
+        self.min_impurity_decrease = min_impurity_decrease
+        self.max_bins = max_bins
+        self.categorical_features = categorical_features
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: ArrayLike | EncodedTable,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Grow the tree.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, EncodedTable} of shape (n_samples, n_features)
+            NaN and None are missing values.
+        y : array-like of shape (n_samples,)
+            Finite numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data cannot be used; an earlier fit is kept.
+        """
+        n_threads = self._n_threads()
+        with old_state_on_error(self):
+            X, y = self._check_data(X, y, y_numeric=True)
+            weights = self._check_weights(sample_weight, None, X)
+            table = self._read_table(X, weights)
+            params = self._growth_params(len(y), table.n_features)
+            self.tree_ = training.grow_regression_tree(
+                table, np.ascontiguousarray(y), weights, params, n_threads
+            )
+            self._keep(table, params)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return the mean target of each row's leaf.
+
+        Parameters
+        ----------
+        X : {array-like, data frame} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+        """
+        check_is_fitted(self)
+        return inference.predict_value(self.tree_, self._matrix(X), self._n_threads())
