@@ -1,0 +1,1 @@
+"""Benchmarks: asv's suite (bench_*.py) and the comparison with peers (compare.py)."""
