@@ -1,8 +1,9 @@
-"""The flights demo: its data preparation on small tables, and one short run."""
+"""The flights demo (data preparation, one short run) and the code in the docs."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 pd = pytest.importorskip("pandas")
 pytest.importorskip("fasttree", reason="the demo imports fasttree")
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "flights.py"
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "flights.py"
 LEAKS = {"dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"}
 
 
@@ -155,3 +157,17 @@ def test_demo_runs_on_a_sample(demo, capsys):
     assert printed.count("times fasttree's") == 2
     assert "|--- " in printed
     assert printed.rstrip().endswith("s.")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/getting_started.md"])
+def test_code_of_the_page_runs(page, capsys):
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), flags=re.DOTALL
+    )
+    assert blocks
+    # Later blocks of a page go on where earlier ones stopped.
+    scope: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, page, "exec"), scope)
+    printed = capsys.readouterr().out
+    assert "|--- petal width (cm)" in printed
