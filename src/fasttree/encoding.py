@@ -28,6 +28,10 @@ def code_dtype(n_codes: int) -> np.dtype:
     return np.dtype(np.uint32)
 
 
+def _has_order(n_codes: int) -> bool:
+    return n_codes + 1 > MAX_CODES_WITHOUT_ORDER
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Column:
     """One column as integer codes; its arrays are read-only.
@@ -143,7 +147,7 @@ def _find_problem(column: Column) -> str | None:
     for name in ("lower", "upper"):
         if not _is_vector(getattr(column, name), n_codes, np.dtype(np.float64)):
             return f"{name} has the wrong shape or dtype"
-    if (n_codes + 1 > MAX_CODES_WITHOUT_ORDER) != (column.order is not None):
+    if _has_order(n_codes) != (column.order is not None):
         return "order is missing or should be"
     if column.order is not None and (
         not _is_vector(column.order, len(codes), np.dtype(np.uint32))
@@ -164,16 +168,52 @@ def _is_vector(array: object, size: int | None, dtype: np.dtype | None) -> bool:
 
 
 class Workspace:
-    """Two buffers for the sorts of one column after another.
+    """Buffers for encoding one column after another, and memory for the results.
+
+    Results are cut from large chunks: memory of more than 4 MiB comes in huge
+    pages, where the system has them, and is filled in far less time than small
+    pages are.
 
     Parameters
     ----------
     n_rows : int
+    n_columns : int, default=1
+        How many columns are expected at most; it bounds the size of a chunk.
     """
 
-    def __init__(self, n_rows: int) -> None:
+    LARGEST_CHUNK = 2**25
+    SMALLEST_CHUNK = 2**22
+    ALIGNMENT = 64
+
+    def __init__(self, n_rows: int, n_columns: int = 1) -> None:
         self.pairs = np.empty(n_rows, dtype=np.uint64)
         self.spare = np.empty(n_rows, dtype=np.uint64)
+        self.order = np.empty(n_rows, dtype=np.uint32)
+        self._values = np.empty(n_rows, dtype=np.float64)
+        # A row of a column takes at most 4 + 4 + 8 bytes.
+        self._chunk_size = min(self.LARGEST_CHUNK, 16 * n_rows * n_columns)
+        self._chunk = np.empty(0, dtype=np.uint8)
+
+    def values(self, dtype: np.dtype) -> NDArray:
+        """Return the buffer for the values of a column."""
+        return self._values.view(dtype)[: len(self._values)]
+
+    def new(self, size: int, dtype: np.dtype | type) -> NDArray:
+        """Return an uninitialized array that the caller may keep."""
+        n_bytes = size * np.dtype(dtype).itemsize
+        if self._chunk_size < self.SMALLEST_CHUNK or n_bytes > self._chunk_size:
+            return np.empty(size, dtype=dtype)
+        if n_bytes > len(self._chunk):
+            self._chunk = np.empty(self._chunk_size, dtype=np.uint8)
+        array = self._chunk[:n_bytes].view(dtype)
+        self._chunk = self._chunk[-(-n_bytes // self.ALIGNMENT) * self.ALIGNMENT :]
+        return array
+
+    def keep(self, array: NDArray) -> NDArray:
+        """Return a copy that the caller may keep."""
+        copy = self.new(len(array), array.dtype)
+        copy[:] = array
+        return copy
 
 
 def order_codes(codes: NDArray, n_codes: int) -> NDArray:
@@ -223,11 +263,10 @@ def encode_numeric(
 
 
 def _encode_exact(values: NDArray, single: bool, space: Workspace) -> Column:
-    order = np.empty(len(values), dtype=np.uint32)
-    n_codes, n_missing = encode.presort(values, space.pairs, space.spare, order)
-    codes = np.empty(len(values), dtype=code_dtype(n_codes))
-    distinct = np.empty(n_codes)
-    encode.rank(order, values, codes, distinct)
+    n_codes, n_missing = encode.presort(values, space.pairs, space.spare, space.order)
+    codes = space.new(len(values), code_dtype(n_codes))
+    distinct = space.new(n_codes, np.float64)
+    encode.rank(space.order, values, codes, distinct)
     _check_finite(distinct)
     return Column(
         codes=codes,
@@ -236,7 +275,7 @@ def _encode_exact(values: NDArray, single: bool, space: Workspace) -> Column:
         lower=distinct,
         upper=distinct,
         categories=None,
-        order=order if n_codes + 1 > MAX_CODES_WITHOUT_ORDER else None,
+        order=space.keep(space.order) if _has_order(n_codes) else None,
         single=single,
         is_exact=True,
     )
@@ -268,12 +307,13 @@ def _encode_bins(
         lower = lower[:n_codes].copy()
         upper = lower if is_exact else upper[:n_codes].copy()
     n_codes = len(lower)
-    codes = np.zeros(len(values), dtype=code_dtype(n_codes))
+    codes = space.new(len(values), code_dtype(n_codes))
     if n_codes:
         tree = np.empty(1 << (n_codes - 1).bit_length(), dtype=values.dtype)
         encode.search(values, upper.astype(values.dtype), tree, codes)
-    has_order = n_codes + 1 > MAX_CODES_WITHOUT_ORDER
-    order = np.empty(len(values), dtype=np.uint32) if has_order else None
+    else:
+        codes[:] = 0
+    order = space.new(len(values), np.uint32) if _has_order(n_codes) else None
     if order is not None:
         encode.order_codes(codes, n_codes, space.pairs, space.spare, order)
     return Column(
@@ -296,9 +336,9 @@ def _values_that_count(
 
     With them come their cumulative weights, None for weights of one.
     """
-    ordered = np.empty_like(values)
+    ordered = space.values(values.dtype)
     if sample_weight is not None:
-        order = np.empty(len(values), dtype=np.uint32)
+        order = space.order
         _, n_missing = encode.presort(values, space.pairs, space.spare, order)
         n_present = len(values) - n_missing
         _check_finite(values[order[[0, n_present - 1]] & ROW_MASK])

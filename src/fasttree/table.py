@@ -142,7 +142,10 @@ default=None
             if isinstance(raw, _Labels):
                 return encode_categories(raw.positions, raw.labels)
             # Each thread ends up with a workspace of its own.
-            space = spaces.pop() if spaces else Workspace(source.n_rows)
+            try:
+                space = spaces.pop()
+            except IndexError:
+                space = Workspace(source.n_rows, source.n_features)
             try:
                 return encode_numeric(
                     np.ascontiguousarray(raw.values),
