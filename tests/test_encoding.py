@@ -197,7 +197,7 @@ def test_take_equals_reference(max_bins):
     values[::7] = np.nan
     column = encode(values, max_bins)
     rows = rng.integers(0, 2000, 1500)
-    taken = column.take(rows)
+    taken = column.take(rows, Workspace(len(rows)))
     np.testing.assert_array_equal(taken.codes, column.codes[rows])
     np.testing.assert_array_equal(
         taken.order, reference.order_codes(taken.codes, column.n_codes)

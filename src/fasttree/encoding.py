@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import numpy as np
 from fasttree._kernels import encode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 #: Entries of an order are rows in their low 30 bits, flags in the two above.
@@ -26,10 +29,6 @@ def code_dtype(n_codes: int) -> np.dtype:
         if n_codes <= np.iinfo(dtype).max:
             return np.dtype(dtype)
     return np.dtype(np.uint32)
-
-
-def _has_order(n_codes: int) -> bool:
-    return n_codes + 1 > MAX_CODES_WITHOUT_ORDER
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -99,9 +98,20 @@ class Column:
         """Bytes that the arrays hold; an array that is two fields counts once."""
         return sum({id(array): array.nbytes for array in self._arrays()}.values())
 
-    def take(self, rows: NDArray) -> Column:
+    def sorted_rows(self) -> NDArray:
+        """Return `order`, made where the column keeps none."""
+        if self.order is not None:
+            return self.order
+        order = np.empty(len(self.codes), np.uint32)
+        pairs, spare = np.empty((2, len(self.codes)), np.uint64)
+        encode.order_codes(self.codes, self.n_codes, pairs, spare, order)
+        return order
+
+    def take(self, rows: NDArray, space: Workspace) -> Column:
         """Return the column of `rows`, indices in range; codes keep their meaning."""
-        codes = self.codes.take(rows)
+        codes = space.new(len(rows), self.codes.dtype)
+        # The rows are in range; only without a check does NumPy not buffer `out`.
+        self.codes.take(rows, out=codes, mode="wrap")
         return Column(
             codes=codes,
             n_codes=self.n_codes,
@@ -109,7 +119,9 @@ class Column:
             lower=self.lower,
             upper=self.upper,
             categories=self.categories,
-            order=None if self.order is None else order_codes(codes, self.n_codes),
+            order=None
+            if self.is_categorical
+            else _order_codes(codes, self.n_codes, space),
             single=self.single,
             is_exact=self.is_exact,
         )
@@ -147,11 +159,12 @@ def _find_problem(column: Column) -> str | None:
     for name in ("lower", "upper"):
         if not _is_vector(getattr(column, name), n_codes, np.dtype(np.float64)):
             return f"{name} has the wrong shape or dtype"
-    if _has_order(n_codes) != (column.order is not None):
-        return "order is missing or should be"
-    if column.order is not None and (
-        not _is_vector(column.order, len(codes), np.dtype(np.uint32))
-        or not np.array_equal(column.order, order_codes(codes, n_codes))
+    order = _order_codes(codes, n_codes, Workspace(len(codes)))
+    if order is None or column.order is None:
+        return None if order is column.order else "order is missing or should be"
+    if not (
+        _is_vector(column.order, len(codes), order.dtype)
+        and np.array_equal(column.order, order)
     ):
         return "order does not match the codes"
     return None
@@ -216,10 +229,36 @@ class Workspace:
         return copy
 
 
-def order_codes(codes: NDArray, n_codes: int) -> NDArray:
-    """Return the rows in order of code, flagged as `Column.order` is."""
-    space = Workspace(len(codes))
-    order = np.empty(len(codes), dtype=np.uint32)
+class Workspaces:
+    """A workspace for each thread at work, made when first needed.
+
+    Parameters
+    ----------
+    n_rows, n_columns : int
+        As for `Workspace`.
+    """
+
+    def __init__(self, n_rows: int, n_columns: int) -> None:
+        self._shape = n_rows, n_columns
+        self._idle: list[Workspace] = []
+
+    @contextmanager
+    def borrow(self) -> Iterator[Workspace]:
+        try:
+            space = self._idle.pop()
+        except IndexError:
+            space = Workspace(*self._shape)
+        try:
+            yield space
+        finally:
+            self._idle.append(space)
+
+
+def _order_codes(codes: NDArray, n_codes: int, space: Workspace) -> NDArray | None:
+    """Return the order of a numeric column, None if it has too few codes for one."""
+    if n_codes + 1 <= MAX_CODES_WITHOUT_ORDER:
+        return None
+    order = space.new(len(codes), np.uint32)
     encode.order_codes(codes, n_codes, space.pairs, space.spare, order)
     return order
 
@@ -275,7 +314,9 @@ def _encode_exact(values: NDArray, single: bool, space: Workspace) -> Column:
         lower=distinct,
         upper=distinct,
         categories=None,
-        order=space.keep(space.order) if _has_order(n_codes) else None,
+        order=space.keep(space.order)
+        if n_codes + 1 > MAX_CODES_WITHOUT_ORDER
+        else None,
         single=single,
         is_exact=True,
     )
@@ -313,9 +354,6 @@ def _encode_bins(
         encode.search(values, upper.astype(values.dtype), tree, codes)
     else:
         codes[:] = 0
-    order = space.new(len(values), np.uint32) if _has_order(n_codes) else None
-    if order is not None:
-        encode.order_codes(codes, n_codes, space.pairs, space.spare, order)
     return Column(
         codes=codes,
         n_codes=n_codes,
@@ -323,7 +361,7 @@ def _encode_bins(
         lower=lower,
         upper=upper,
         categories=None,
-        order=order,
+        order=_order_codes(codes, n_codes, space),
         single=single,
         is_exact=is_exact,
     )

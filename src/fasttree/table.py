@@ -14,7 +14,7 @@ from fasttree._kernels import encode
 from fasttree.encoding import (
     MAX_ROWS,
     Column,
-    Workspace,
+    Workspaces,
     encode_categories,
     encode_numeric,
 )
@@ -31,8 +31,9 @@ UNKNOWN_CATEGORY_POLICIES = ("missing", "error")
 #: Integers of larger magnitude are not all float64 values, as thresholds are.
 MAX_INTEGER = 2**53
 
-#: Columns that are held as floats at once, beside the caller's data.
-COLUMNS_AT_ONCE = 64
+#: Columns that are held as floats at once, beside the caller's data: as many
+#: float32 as a cache line of a C-ordered matrix has. More threads hold more.
+COLUMNS_AT_ONCE = 16
 
 #: Values below which starting threads costs more than it saves.
 SERIAL_BELOW = 50_000
@@ -136,32 +137,27 @@ default=None
             n_threads = 1
         weights = _check_sample_weight(sample_weight, source.n_rows)
         is_categorical = _find_categorical(categorical_features, source)
-        spaces: list[Workspace] = []
+        spaces = Workspaces(source.n_rows, source.n_features)
 
         def encode_column(raw: _Numbers | _Labels) -> Column:
             if isinstance(raw, _Labels):
                 return encode_categories(raw.positions, raw.labels)
-            # Each thread ends up with a workspace of its own.
             try:
-                space = spaces.pop()
-            except IndexError:
-                space = Workspace(source.n_rows, source.n_features)
-            try:
-                return encode_numeric(
-                    np.ascontiguousarray(raw.values),
-                    single=raw.single,
-                    max_bins=max_bins,
-                    sample_weight=weights,
-                    space=space,
-                )
+                with spaces.borrow() as space:
+                    return encode_numeric(
+                        np.ascontiguousarray(raw.values),
+                        single=raw.single,
+                        max_bins=max_bins,
+                        sample_weight=weights,
+                        space=space,
+                    )
             except OverflowError:
                 raise _infinity_error(raw.name) from None
-            finally:
-                spaces.append(space)
 
+        columns_at_once = max(COLUMNS_AT_ONCE, n_threads)
         columns: list[Column] = []
-        for start in range(0, source.n_features, COLUMNS_AT_ONCE):
-            stop = min(start + COLUMNS_AT_ONCE, source.n_features)
+        for start in range(0, source.n_features, columns_at_once):
+            stop = min(start + columns_at_once, source.n_features)
             raw = source.read(start, stop, is_categorical, n_threads)
             columns += run(encode_column, [(column,) for column in raw], n_threads)
         schema = InputSchema(
@@ -213,8 +209,14 @@ default=None
         n_threads = resolve_n_jobs(None)
         if len(indices) * self.n_features < SERIAL_BELOW:
             n_threads = 1
-        tasks = [(column, indices) for column in self.columns]
-        return EncodedTable(tuple(run(Column.take, tasks, n_threads)), self.schema)
+        spaces = Workspaces(len(indices), self.n_features)
+
+        def take_column(column: Column) -> Column:
+            with spaces.borrow() as space:
+                return column.take(indices, space)
+
+        columns = run(take_column, [(column,) for column in self.columns], n_threads)
+        return EncodedTable(tuple(columns), self.schema)
 
     def __len__(self) -> int:
         return self.n_rows
@@ -427,6 +429,7 @@ class _ArraySource:
     def __init__(self, X: NDArray) -> None:
         self.X = X
         self.n_rows, self.n_features = X.shape
+        self._buffer = np.empty((0, 0))
 
     def has_labels(self, position: int) -> bool:  # noqa: ARG002 - as _FrameSource
         return False
@@ -444,11 +447,27 @@ class _ArraySource:
                 for i, name in enumerate(names)
             ]
         single = _is_single(block.dtype)
-        values = _by_column(_as_floats(block, "X"), n_threads)
+        values = self._by_column(_as_floats(block, "X"), n_threads)
         return [
             _Numbers(name, column, single)
             for name, column in zip(names, values, strict=True)
         ]
+
+    def _by_column(self, X: NDArray, n_threads: int) -> NDArray:
+        """Return the columns as contiguous rows, valid until the next call."""
+        if X.flags.f_contiguous:
+            return X.T
+        n_rows, n_columns = X.shape
+        if len(self._buffer) < n_columns or self._buffer.dtype != X.dtype:
+            self._buffer = np.empty((n_columns, n_rows), dtype=X.dtype)
+        values = self._buffer[:n_columns]
+        step = max(4096, -(-n_rows // (4 * n_threads)))
+        tasks = [
+            (X, values, start, min(start + step, n_rows))
+            for start in range(0, n_rows, step)
+        ]
+        run(encode.transpose, tasks, n_threads)
+        return values
 
 
 class _FrameSource:
@@ -534,21 +553,6 @@ def _as_floats(values: NDArray, name: str) -> NDArray:
         _check_integers(values.min(), values.max(), name)
     dtype = np.float32 if _is_single(values.dtype) else np.float64
     return values.astype(dtype, copy=False)
-
-
-def _by_column(X: NDArray, n_threads: int) -> NDArray:
-    """Return the columns of a float matrix as contiguous rows."""
-    if X.flags.f_contiguous:
-        return X.T
-    n_rows = len(X)
-    values = np.empty(X.shape[::-1], dtype=X.dtype)
-    step = max(4096, -(-n_rows // (4 * n_threads)))
-    tasks = [
-        (X, values, start, min(start + step, n_rows))
-        for start in range(0, n_rows, step)
-    ]
-    run(encode.transpose, tasks, n_threads)
-    return values
 
 
 def _numbers_of_array(values: NDArray, name: str) -> _Numbers:

@@ -15,7 +15,6 @@ import numpy as np
 
 from fasttree import growth
 from fasttree._kernels import grow as kernels
-from fasttree.encoding import order_codes
 from fasttree.tree import Tree
 
 if TYPE_CHECKING:
@@ -282,12 +281,7 @@ def _make_plan(
     tiled_features[: len(tiled)] = tiled
     orders = np.empty((len(ordered), n_rows), np.uint32)
     for slot, f in enumerate(ordered):
-        column = table.columns[f]
-        orders[slot] = (
-            order_codes(column.codes, column.n_codes)
-            if column.order is None
-            else column.order
-        )
+        orders[slot] = table.columns[f].sorted_rows()
     n_runs = max(
         (
             min(column.n_codes + 1, n_rows)
