@@ -247,23 +247,23 @@ def sort_values(
     `work` and `spare` are work space of at least as many entries as `values`,
     which has at least one.
     """
-    cdef Py_ssize_t i, n = values.shape[0], n_present = 0
+    cdef Py_ssize_t i, n = values.shape[0], n_present = values.shape[0]
     cdef uint32_t* singles = <uint32_t*>&work[0]
     cdef uint64_t* doubles = &work[0]
     cdef uint64_t* other
     with nogil:
         if floating is float:
             for i in range(n):
-                singles[n_present] = single_key(values[i])
-                n_present += values[i] == values[i]
-            singles = radix_sort(singles, <uint32_t*>&spare[0], n_present)
+                singles[i] = single_key(values[i])
+                n_present -= values[i] != values[i]
+            singles = radix_sort(singles, <uint32_t*>&spare[0], n)
             for i in range(n_present):
                 out[i] = single_of_key(singles[i])
         else:
             for i in range(n):
-                doubles[n_present] = double_key(values[i])
-                n_present += values[i] == values[i]
-            doubles = radix_sort(doubles, &spare[0], n_present)
+                doubles[i] = double_key(values[i])
+                n_present -= values[i] != values[i]
+            doubles = radix_sort(doubles, &spare[0], n)
             other = &spare[0] if doubles == &work[0] else &work[0]
             _finish_doubles(doubles, other, n_present)
             for i in range(n_present):
