@@ -250,3 +250,20 @@ def test_repr_and_nbytes():
     column = encode(np.arange(4.0))
     assert "numeric, n_rows=4, n_codes=4" in repr(column)
     assert column.nbytes == 4 + 4 * 8
+
+
+def test_workspace_hands_out_disjoint_aligned_arrays():
+    space = Workspace(1000, 500)
+    arrays = [
+        space.new(size, dtype)
+        for size in (1, 1000, 37, 100_000, 10**6)
+        for dtype in (np.uint8, np.uint32, np.float64)
+    ]
+    for number, array in enumerate(arrays):
+        array[:] = number
+    for number, array in enumerate(arrays):
+        assert (array == number).all()
+        assert array.ctypes.data % array.dtype.itemsize == 0
+    kept = space.keep(arrays[4])
+    assert not np.shares_memory(kept, arrays[4])
+    np.testing.assert_array_equal(kept, arrays[4])

@@ -95,9 +95,9 @@ def test_float64_is_not_ordered_as_float32():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_n_jobs_and_layout_do_not_matter(max_bins, dtype):
     rng = np.random.default_rng(0)
-    X = rng.standard_normal((3000, 70)).astype(dtype)
+    X = rng.standard_normal((5000, 70)).astype(dtype)
     X[rng.random(X.shape) < 0.1] = np.nan
-    weights = rng.random(3000)
+    weights = rng.random(5000)
     one = from_data(X, max_bins=max_bins, sample_weight=weights, n_jobs=1)
     for n_jobs in (2, 4, None):
         for other in layouts(X):

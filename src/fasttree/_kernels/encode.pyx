@@ -26,7 +26,7 @@ cdef enum:
     ROW_BITS = 30
     COLUMN_BLOCK = 16
     ROW_BLOCK = 64
-    LANES = 8
+    LANES = 16
 
 cdef uint32_t NEW_CODE = <uint32_t>1 << 31
 cdef uint32_t MISSING = <uint32_t>1 << 30
