@@ -210,6 +210,7 @@ def _put(**values):
         (_put(feature=np.full(23, 2**40)), "feature"),
         (_put(threshold=np.zeros(23, complex)), "threshold"),
         (_put(children_left=[], children_right=[]), "0 nodes"),
+        (_put(children_left=np.zeros(0, complex)), "0 nodes"),
         (_put(criterion="squared_error"), "criterion"),
         (_put(n_classes=0), "criterion"),
         (_put(n_classes=0, criterion="squared_error"), "leaf_start is too much"),

@@ -83,16 +83,17 @@ def _frozen(name: str, value: Any) -> NDArray[Any]:
         fits = np.can_cast(array.dtype, dtype, "safe") or array.dtype.kind in "iu"
     else:
         fits = array.dtype.kind in "biu"
-        if fits and array.size and not np.can_cast(array.dtype, dtype, "safe"):
+        if fits and array.size > 0 and not np.can_cast(array.dtype, dtype, "safe"):
             limits = np.iinfo(dtype)
             lowest, highest = int(array.min()), int(array.max())
             _require(
                 limits.min <= lowest and highest <= limits.max,
                 f"{name} has values outside {dtype.name}: {lowest}..{highest}",
             )
-    _require(
-        fits or array.size == 0, f"{name} must hold {dtype.name}, got {array.dtype}"
-    )
+    if array.size == 0:
+        # Whatever its dtype: that of an empty list is an accident.
+        return np.frombuffer(b"", dtype)
+    _require(fits, f"{name} must hold {dtype.name}, got {array.dtype}")
     return np.frombuffer(array.astype(dtype).tobytes(), dtype)
 
 
