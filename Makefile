@@ -34,7 +34,7 @@ $(VENV)/.tools: pyproject.toml
 	@echo "== creating $(VENV) and installing the tools (once, about a minute)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --group dev "numpy>=1.26" "scikit-learn>=1.6"
+	$(BIN)/python -m pip install --quiet --group dev "numpy>=1.26" "scikit-learn>=1.9"
 	@touch $@
 
 $(STAMP): $(VENV)/.tools $(SOURCES)

@@ -1,1 +1,18 @@
 """fasttree: fast, reproducible decision trees behind scikit-learn's interface."""
+
+from importlib.metadata import version
+
+from fasttree.estimators import DecisionTreeClassifier, DecisionTreeRegressor
+from fasttree.export import export_text
+from fasttree.table import EncodedTable
+from fasttree.versions import show_versions
+
+__version__ = version("fasttree")
+
+__all__ = [
+    "DecisionTreeClassifier",
+    "DecisionTreeRegressor",
+    "EncodedTable",
+    "export_text",
+    "show_versions",
+]
