@@ -17,7 +17,7 @@ class FitMemory:
     timeout = 300
 
     def setup(self, max_bins):
-        self.data = datasets.synthetic_binary(100_000)
+        self.data = datasets.synthetic_binary(50_000)
         self.tree = DecisionTreeClassifier(
             criterion="entropy", max_bins=max_bins, random_state=0, n_jobs=1
         )
@@ -36,7 +36,7 @@ class DataMemory:
     """The same process without a fit, to subtract."""
 
     def setup(self):
-        self.data = datasets.synthetic_binary(100_000)
+        self.data = datasets.synthetic_binary(50_000)
 
     def peakmem_nothing(self):
         return self.data

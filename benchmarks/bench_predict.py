@@ -15,8 +15,8 @@ class PredictMatrix:
     timeout = 300
 
     def setup(self, max_depth, n_rows):
-        data = datasets.synthetic_binary(100_000)
-        self.X = data.X_test[:n_rows]
+        data = datasets.synthetic_binary(20_000)
+        self.X = datasets.synthetic_binary(20_000, seed=1).X_train[:n_rows]
         self.tree = DecisionTreeClassifier(
             max_depth=max_depth, random_state=0, n_jobs=1
         ).fit(data.X_train, data.y_train)
@@ -34,7 +34,7 @@ class PredictFrame:
     timeout = 300
 
     def setup(self):
-        data = datasets.flights(50_000)
+        data = datasets.flights(20_000)
         self.X = data.X_test
         self.tree = DecisionTreeClassifier(max_depth=12, random_state=0, n_jobs=1).fit(
             data.X_train, data.y_train
