@@ -22,7 +22,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	cd benchmarks && ../$(BIN)/asv run --python=same --quick --show-stderr
+	cd benchmarks && ../$(BIN)/asv machine --yes && ../$(BIN)/asv run --python=same --quick --show-stderr
 
 compare: $(STAMP)
 	$(BIN)/python benchmarks/compare.py
