@@ -64,7 +64,9 @@ class Candidate:
     goes_left: np.ndarray
 
 
-def candidates(columns, rows, y, weight, criterion, n_classes, min_leaf, features):
+def candidates(
+    columns, rows, y, weight, criterion, n_classes, min_leaf, min_weight, features
+):
     """Every split of a node, brute force."""
     whole = weight[rows].sum() * impurity(criterion, y[rows], weight[rows], n_classes)
     for f in features:
@@ -73,6 +75,9 @@ def candidates(columns, rows, y, weight, criterion, n_classes, min_leaf, feature
         for side in sides(codes, column):
             n_left = int(side.sum())
             if min(n_left, len(rows) - n_left) < min_leaf:
+                continue
+            lightest = min(weight[rows[side]].sum(), weight[rows[~side]].sum())
+            if lightest < min_weight:
                 continue
             rest = sum(
                 weight[part].sum()
@@ -113,6 +118,7 @@ def audit(tree, table, matrix, y, params, sample_weight=None, n_classes=0, exact
     stack = [(0, np.flatnonzero(weight > 0), 0)]
     seen = np.full(n_rows, -1)
     total = weight.sum()
+    min_weight = params.min_weight_fraction_leaf * total
     scale = total
     if params.criterion == "squared_error":
         kept = weight > 0
@@ -139,6 +145,7 @@ def audit(tree, table, matrix, y, params, sample_weight=None, n_classes=0, exact
             or depth >= max_depth
             or len(rows) < params.min_samples_split
             or len(rows) < 2 * params.min_samples_leaf
+            or weight[rows].sum() < 2 * min_weight
         )
         found = (
             []
@@ -152,6 +159,7 @@ def audit(tree, table, matrix, y, params, sample_weight=None, n_classes=0, exact
                     params.criterion,
                     n_classes,
                     params.min_samples_leaf,
+                    min_weight,
                     range(table.n_features),
                 )
             )

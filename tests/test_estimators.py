@@ -25,21 +25,7 @@ BOTH = pytest.mark.parametrize(
 )
 
 
-# xfail_strict makes this list fail when it is no longer true.
-EXPECTED_FAILURES = {
-    "check_class_weight_classifiers": (
-        "it sets min_weight_fraction_leaf=0.01, which these trees do not have; with "
-        "0 scikit-learn's own tree fails it too, since pure leaves ignore weights"
-    )
-}
-
-
-@parametrize_with_checks(
-    [DecisionTreeClassifier(), DecisionTreeRegressor()],
-    expected_failed_checks=lambda estimator: (
-        EXPECTED_FAILURES if isinstance(estimator, DecisionTreeClassifier) else {}
-    ),
-)
+@parametrize_with_checks([DecisionTreeClassifier(), DecisionTreeRegressor()])
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 

@@ -17,6 +17,8 @@ PARAMS = GrowthParams(
     max_depth=None,
     min_samples_split=2,
     min_samples_leaf=1,
+    min_weight_fraction_leaf=0.0,
+    min_samples_category=1,
     max_features=1,
     max_leaf_nodes=None,
     min_impurity_decrease=0.0,
@@ -110,6 +112,7 @@ def test_classification_equals_brute_force(data):
         table,
         criterion=data.draw(st.sampled_from(["gini", "entropy"])),
         min_samples_leaf=data.draw(st.sampled_from([1, 1, 2, 4])),
+        min_weight_fraction_leaf=data.draw(st.sampled_from([0.0, 0.0, 0.2])),
         min_samples_split=data.draw(st.sampled_from([2, 5])),
         max_depth=data.draw(st.sampled_from([None, 1, 3])),
         min_impurity_decrease=data.draw(st.sampled_from([0.0, 0.0, 0.05])),
@@ -139,6 +142,7 @@ def test_regression_equals_brute_force(data):
         table,
         criterion="squared_error",
         min_samples_leaf=data.draw(st.sampled_from([1, 1, 3])),
+        min_weight_fraction_leaf=data.draw(st.sampled_from([0.0, 0.0, 0.2])),
         max_depth=data.draw(st.sampled_from([None, 2])),
     )
     tree = training.grow_regression_tree(table, y, weight, params, 1)
@@ -179,6 +183,27 @@ def test_categories_equal_brute_force(data):
         params = with_params(table, criterion="squared_error")
         tree = training.grow_regression_tree(table, y, weight, params, 1)
         reference.audit(tree, table, matrix, y, params, weight)
+
+
+def test_small_categories_are_pooled():
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 40, (400, 1)).astype(float)
+    y = rng.integers(0, 2, 400).astype(np.int32)
+    table = EncodedTable.from_data(X, categorical_features=[0])
+    codes = table.columns[0].codes
+
+    def sides(least):
+        params = with_params(table, max_depth=1, min_samples_category=least)
+        tree = training.grow_classification_tree(table, y, 2, None, params, 1)
+        leaf = tree.apply(table.schema.to_matrix(X))
+        return [leaf[codes == code][0] for code in range(40)]
+
+    sizes = np.bincount(codes, minlength=40)
+    pooled = np.array(sides(11))[sizes < 11]
+    assert 1 < (sizes < 11).sum() < 40
+    assert len(set(pooled)) == 1
+    assert len(set(np.array(sides(1))[sizes < 11])) == 2
+    assert len(set(sides(1000))) == 1
 
 
 def grow_both_ways(data):

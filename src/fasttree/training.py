@@ -38,6 +38,10 @@ class GrowthParams:
     criterion : {"gini", "entropy", "squared_error"}
     max_depth : int or None
     min_samples_split, min_samples_leaf, max_features : int
+    min_weight_fraction_leaf : float
+        Of the sum of the sample weights.
+    min_samples_category : int
+        Categories of fewer rows in a node are pooled.
     max_leaf_nodes : int or None
     min_impurity_decrease : float
     seed : int
@@ -48,6 +52,8 @@ class GrowthParams:
     max_depth: int | None
     min_samples_split: int
     min_samples_leaf: int
+    min_weight_fraction_leaf: float
+    min_samples_category: int
     max_features: int
     max_leaf_nodes: int | None
     min_impurity_decrease: float
@@ -291,6 +297,10 @@ def _make_plan(
         default=0,
     )
     min_gain = _min_gain(params.min_impurity_decrease, target)
+    least_weight = math.ceil(params.min_weight_fraction_leaf * target.weights.total)
+    min_samples_leaf, min_weight_leaf = params.min_samples_leaf, least_weight
+    if target.weights.units is None:
+        min_samples_leaf, min_weight_leaf = max(min_samples_leaf, least_weight), 0
     problem = kernels.Problem(
         target.kind,
         target.entropy,
@@ -309,8 +319,10 @@ def _make_plan(
         (
             n_rows if params.max_depth is None else min(params.max_depth, n_rows),
             params.min_samples_split,
-            params.min_samples_leaf,
+            min_samples_leaf,
             params.max_features,
+            min_weight_leaf,
+            params.min_samples_category,
             min_gain,
         ),
         n_runs,

@@ -44,7 +44,7 @@ class Problem:
         orders: NDArray[np.uint32],
         tiles: NDArray[np.uint64],
         tiled: NDArray[np.int32],
-        limits: tuple[int, int, int, int, float],
+        limits: tuple[int, int, int, int, int, int, float],
         run_capacity: int,
         owned: object,
     ) -> None: ...

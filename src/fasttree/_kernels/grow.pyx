@@ -256,7 +256,8 @@ cdef class Problem:
         self.view.n_tiles = <int32_t>tiles.shape[0]
         (self.view.limits.max_depth, self.view.limits.min_samples_split,
          self.view.limits.min_samples_leaf, self.view.limits.max_features,
-         self.view.limits.min_gain) = limits
+         self.view.limits.min_weight_leaf,
+         self.view.limits.min_samples_category, self.view.limits.min_gain) = limits
         self.view.run_capacity = run_capacity
         self.view.goes_left = <uint8_t*>calloc(n, 1)
         self.view.local = <uint16_t*>calloc(n, sizeof(uint16_t))
@@ -336,12 +337,11 @@ cdef class Problem:
                         elif feature.categorical:
                             scan_categories(
                                 entries, &self.view.target, &job[j].stat,
-                                self.view.limits.min_samples_leaf, &scratch, best)
+                                &self.view.limits, &scratch, best)
                         else:
                             scan_entries(
                                 entries, feature.has_missing, &self.view.target,
-                                &job[j].stat, self.view.limits.min_samples_leaf,
-                                &scratch, best)
+                                &job[j].stat, &self.view.limits, &scratch, best)
             free(scratch.left)
             free(scratch.runs)
         if failed:
@@ -490,7 +490,8 @@ cdef class Problem:
                 else:
                     entries = self.view.orders + feature.slot * self.view.n_rows + job.begin
                     n_left = mark_left(
-                        entries, &job.stat, feature.categorical, &self.view.target,
+                        entries, &job.stat, feature.categorical,
+                        self.view.limits.min_samples_category, &self.view.target,
                         split, &scratch, self.view.goes_left)
                     failed = not record_split(
                         &self.arena, record, feature, split, entries, NULL,

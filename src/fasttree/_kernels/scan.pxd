@@ -31,6 +31,7 @@ from fasttree._kernels.impurity cimport (
 from fasttree._kernels.types cimport (
     BINARY,
     CLASSES,
+    Limits,
     NodeStat,
     REGRESSION,
     Split,
@@ -44,6 +45,7 @@ cdef struct Run:
     int32_t index
     int32_t start
     int32_t stop
+    bint pooled               # too few rows to be told apart
 
 # What a scan needs besides the column; one per thread.
 cdef struct Scratch:
@@ -139,7 +141,7 @@ cdef inline void scan_binary(
 cdef inline void scan_classes(
     const entry_t* entries, int64_t n, int64_t n_present, int64_t first,
     int64_t last, bint missing_first, const Target* target, const NodeStat* node,
-    Scratch* scratch, Split* best,
+    int64_t min_weight, Scratch* scratch, Split* best,
 ) noexcept nogil:
     cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
     cdef entry_t mask = (new >> 1) - 1
@@ -154,7 +156,8 @@ cdef inline void scan_classes(
             move_left(target, scratch.totals, scratch.left, &sums, entries[k] & mask)
     for k in range(last):
         move_left(target, scratch.totals, scratch.left, &sums, entries[k] & mask)
-        if k + 1 >= first and entries[k + 1] & new:
+        if (k + 1 >= first and entries[k + 1] & new and sums.weight >= min_weight
+                and node.weight - sums.weight >= min_weight):
             score = score_classes(target, node, &sums)
             if score > best.score:
                 best.score = score
@@ -179,7 +182,7 @@ cdef inline void clear_left(
 cdef inline void scan_regression(
     const entry_t* entries, int64_t n, int64_t n_present, int64_t first,
     int64_t last, bint missing_first, const Target* target, const NodeStat* node,
-    Split* best,
+    int64_t min_weight, Split* best,
 ) noexcept nogil:
     cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
     cdef entry_t mask = (new >> 1) - 1
@@ -221,7 +224,8 @@ cdef inline void scan_regression(
                 row = entries[k] & mask
                 s += target.value[row]
                 w += 1 if target.weight == NULL else target.weight[row]
-                if entries[k + 1] & new:
+                if (entries[k + 1] & new and w >= min_weight
+                        and node.weight - w >= min_weight):
                     score = score_regression(node, s, w)
                     if score > best.score:
                         best.score = score
@@ -234,10 +238,11 @@ cdef inline void scan_regression(
 
 cdef inline void scan_entries(
     const entry_t* entries, bint has_missing, const Target* target,
-    const NodeStat* node, int64_t min_leaf, Scratch* scratch, Split* best,
+    const NodeStat* node, const Limits* limits, Scratch* scratch, Split* best,
 ) noexcept nogil:
     """Best split of a numeric column; `best` is overwritten only by a better one."""
     cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 2)) - 1
+    cdef int64_t min_leaf = limits.min_samples_leaf
     cdef int64_t n = node.n, n_present = n, n_missing, first, last, k, ones
     cdef int direction
     if has_missing:
@@ -268,10 +273,10 @@ cdef inline void scan_entries(
                             target.slack, best)
         elif target.kind == CLASSES:
             scan_classes(entries, n, n_present, first, last, direction == 1, target,
-                         node, scratch, best)
+                         node, limits.min_weight_leaf, scratch, best)
         else:
             scan_regression(entries, n, n_present, first, last, direction == 1,
-                            target, node, best)
+                            target, node, limits.min_weight_leaf, best)
 
 
 # --- categorical columns: order the categories, then split the order ----------
@@ -283,6 +288,8 @@ cdef inline int compare_runs(const void* a, const void* b) noexcept nogil:
         return -1
     if x.key > y.key:
         return 1
+    if x.pooled != y.pooled:
+        return 1 if x.pooled else -1
     return (x.index > y.index) - (x.index < y.index)
 
 
@@ -303,11 +310,16 @@ cdef inline int64_t find_runs(
 
 cdef inline void sort_runs(
     const entry_t* entries, Run* runs, int64_t n_runs, const Target* target,
-    const NodeStat* node, int32_t order_class
+    int64_t min_category, int32_t order_class
 ) noexcept nogil:
-    """Order runs by their mean response, or by the share of `order_class`."""
+    """Order runs by their mean response, or by the share of `order_class`.
+
+    Runs of fewer than `min_category` rows are pooled: they share one mean, so
+    they stand side by side.
+    """
     cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 2)) - 1
-    cdef int64_t i, k, row, s, w, unit
+    cdef int64_t i, k, row, s, w, unit, pool_s = 0, pool_w = 0
+    cdef double pool_key = 0.0
     for i in range(n_runs):
         s = 0
         w = 0
@@ -321,13 +333,22 @@ cdef inline void sort_runs(
                 s += unit
         runs[i].index = <int32_t>i
         runs[i].key = <double>s / <double>w
+        runs[i].pooled = runs[i].stop - runs[i].start < min_category
+        if runs[i].pooled:
+            pool_s += s
+            pool_w += w
+    if pool_w > 0:
+        pool_key = <double>pool_s / <double>pool_w
+        for i in range(n_runs):
+            if runs[i].pooled:
+                runs[i].key = pool_key
     qsort(runs, n_runs, sizeof(Run), compare_runs)
 
 
 cdef inline void scan_runs(
     const entry_t* entries, int64_t n_runs, const Target* target,
-    const NodeStat* node, int64_t min_leaf, int32_t order_class, Scratch* scratch,
-    Split* best
+    const NodeStat* node, const Limits* limits, int32_t order_class,
+    Scratch* scratch, Split* best
 ) noexcept nogil:
     cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 2)) - 1
     cdef const Run* runs = scratch.runs
@@ -348,7 +369,15 @@ cdef inline void scan_runs(
                 s += target.value[row]
                 w += 1 if target.weight == NULL else target.weight[row]
         n_left += runs[i].stop - runs[i].start
-        if n_left < min_leaf or node.n - n_left < min_leaf:
+        if runs[i].pooled and runs[i + 1].pooled:
+            continue
+        if (n_left < limits.min_samples_leaf
+                or node.n - n_left < limits.min_samples_leaf):
+            continue
+        if target.kind == CLASSES:
+            w = sums.weight
+        if target.kind != BINARY and (w < limits.min_weight_leaf
+                                      or node.weight - w < limits.min_weight_leaf):
             continue
         if target.kind == CLASSES:
             score = score_classes(target, node, &sums)
@@ -369,7 +398,7 @@ cdef inline void scan_runs(
 
 cdef inline void scan_categories(
     const entry_t* entries, const Target* target, const NodeStat* node,
-    int64_t min_leaf, Scratch* scratch, Split* best
+    const Limits* limits, Scratch* scratch, Split* best
 ) noexcept nogil:
     """Best split of a categorical column.
 
@@ -386,8 +415,9 @@ cdef inline void scan_categories(
     if n_runs < 2:
         return
     if target.kind != CLASSES:
-        sort_runs(entries, scratch.runs, n_runs, target, node, 1)
-        scan_runs(entries, n_runs, target, node, min_leaf, 1, scratch, best)
+        sort_runs(entries, scratch.runs, n_runs, target,
+                  limits.min_samples_category, 1)
+        scan_runs(entries, n_runs, target, node, limits, 1, scratch, best)
         return
     for n_tried in range(8):
         heaviest = -1
@@ -405,13 +435,14 @@ cdef inline void scan_categories(
         tried[n_tried] = heaviest
         if n_tried > 0:
             find_runs(entries, node.n, scratch.runs)
-        sort_runs(entries, scratch.runs, n_runs, target, node, heaviest)
-        scan_runs(entries, n_runs, target, node, min_leaf, heaviest, scratch, best)
+        sort_runs(entries, scratch.runs, n_runs, target,
+                  limits.min_samples_category, heaviest)
+        scan_runs(entries, n_runs, target, node, limits, heaviest, scratch, best)
 
 
 cdef inline int64_t mark_left(
     const entry_t* entries, const NodeStat* node, bint categorical,
-    const Target* target, const Split* split, Scratch* scratch,
+    int64_t min_category, const Target* target, const Split* split, Scratch* scratch,
     uint8_t* goes_left
 ) noexcept nogil:
     """Write each row's side; return how many entries of the order go first."""
@@ -420,7 +451,8 @@ cdef inline int64_t mark_left(
     cdef int64_t i, k, n_runs, n_left = 0
     if categorical:
         n_runs = find_runs(entries, node.n, scratch.runs)
-        sort_runs(entries, scratch.runs, n_runs, target, node, split.order_class)
+        sort_runs(entries, scratch.runs, n_runs, target, min_category,
+                  split.order_class)
         for i in range(n_runs):
             for k in range(scratch.runs[i].start, scratch.runs[i].stop):
                 goes_left[entries[k] & mask] = i < split.position

@@ -102,7 +102,8 @@ cdef inline bint must_be_leaf(
 ) noexcept nogil:
     return (stat.pure or depth >= limits.max_depth
             or stat.n < limits.min_samples_split
-            or stat.n < 2 * limits.min_samples_leaf)
+            or stat.n < 2 * limits.min_samples_leaf
+            or stat.weight < 2 * limits.min_weight_leaf)
 
 
 cdef inline bint emit_leaf_classes(
@@ -194,7 +195,7 @@ cdef inline bint record_split(
 
 cdef inline bint try_feature(
     Workspace* w, const Feature* feature, int32_t index, const Target* target,
-    const NodeStat* stat, int64_t begin, int64_t min_leaf, Split* best
+    const NodeStat* stat, int64_t begin, const Limits* limits, Split* best
 ) noexcept nogil:
     """Search one column; False if it is constant in the node."""
     cdef uint16_t* entries = w.lists + index * w.capacity + begin
@@ -202,10 +203,10 @@ cdef inline bint try_feature(
     if is_constant(entries, stat.n):
         return False
     if feature.categorical:
-        scan_categories(entries, target, stat, min_leaf, &w.scratch, best)
+        scan_categories(entries, target, stat, limits, &w.scratch, best)
     else:
-        scan_entries(entries, feature.has_missing, target, stat, min_leaf,
-                     &w.scratch, best)
+        scan_entries(entries, feature.has_missing, target, stat, limits, &w.scratch,
+                     best)
     if best.score > before:
         best.feature = index
     return True
@@ -230,7 +231,6 @@ cdef inline Split find_split(
     cdef int32_t f, keep
     cdef uint64_t bits
     cdef bint found = False
-    cdef int64_t min_leaf = limits.min_samples_leaf
     best.score = -INFINITY
     best.feature = -1
     best.position = 0
@@ -243,7 +243,7 @@ cdef inline Split find_split(
                 f = <int32_t>(64 * word + trailing_zeros(bits))
                 bits &= bits - 1
                 if not try_feature(w, features + f, f, target, stat, begin,
-                                   min_leaf, &best):
+                                   limits, &best):
                     mask[word] &= ~(<uint64_t>1 << (f & 63))
                 elif is_perfect(target, stat, &best):
                     return best
@@ -258,7 +258,7 @@ cdef inline Split find_split(
         drawn += 1
         if not mask[f >> 6] >> (f & 63) & 1:
             continue
-        if try_feature(w, features + f, f, target, stat, begin, min_leaf, &best):
+        if try_feature(w, features + f, f, target, stat, begin, limits, &best):
             found = True
         else:
             mask[f >> 6] &= ~(<uint64_t>1 << (f & 63))
@@ -349,7 +349,7 @@ cdef inline bint grow_frames(
 
         entries = w.lists + best.feature * w.capacity + begin
         n_left = mark_left(entries, &frame.stat, features[best.feature].categorical,
-                           target, &best, &w.scratch, w.goes_left)
+                           limits.min_samples_category, target, &best, &w.scratch, w.goes_left)
         if not record_split(&w.arena, record, features + best.feature, &best, entries,
                             w.rows, w.goes_left, n, n_left):
             return False

@@ -72,4 +72,6 @@ cdef struct Limits:
     int64_t min_samples_split
     int64_t min_samples_leaf
     int64_t max_features
+    int64_t min_weight_leaf   # weight units; 0 where all rows weigh the same
+    int64_t min_samples_category
     double min_gain           # in units of score

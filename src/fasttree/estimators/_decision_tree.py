@@ -40,6 +40,7 @@ _CONSTRAINTS: dict[str, list[Any]] = {
         Interval(Integral, 1, None, closed="left"),
         Interval(RealNotInt, 0.0, 1.0, closed="neither"),
     ],
+    "min_weight_fraction_leaf": [Interval(Real, 0.0, 0.5, closed="both")],
     "max_features": [
         Interval(Integral, 1, None, closed="left"),
         Interval(RealNotInt, 0.0, 1.0, closed="right"),
@@ -51,6 +52,7 @@ _CONSTRAINTS: dict[str, list[Any]] = {
     "min_impurity_decrease": [Interval(Real, 0.0, None, closed="left")],
     "max_bins": [Interval(Integral, 2, 65535, closed="both"), None],
     "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+    "min_samples_category": [Interval(Integral, 1, None, closed="left")],
     "n_jobs": [Integral, None],
 }
 
@@ -66,6 +68,8 @@ class BaseDecisionTree(TableInputMixin):
             max_depth=None if self.max_depth is None else int(self.max_depth),
             min_samples_split=max(min_samples_split, 2 * min_samples_leaf),
             min_samples_leaf=min_samples_leaf,
+            min_weight_fraction_leaf=float(self.min_weight_fraction_leaf),
+            min_samples_category=int(self.min_samples_category),
             max_features=resolve_max_features(self.max_features, n_features),
             max_leaf_nodes=(
                 None if self.max_leaf_nodes is None else int(self.max_leaf_nodes)
@@ -125,6 +129,8 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         Rows that a node needs to be split; a float is a fraction of all rows.
     min_samples_leaf : int or float, default=1
         Rows that a leaf needs; a float is a fraction of all rows.
+    min_weight_fraction_leaf : float, default=0.0
+        Share of the sum of all sample weights that a leaf needs.
     max_features : int, float or {"sqrt", "log2"}, default=None
         Features to look at for each split, drawn anew; None looks at all.
     random_state : int, RandomState instance or None, default=None
@@ -140,6 +146,10 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
     categorical_features : array-like, "from_dtype" or None, default=None
         A mask, indices or names. None takes a frame's category, enum, string and
         object columns, and no column of an array.
+    min_samples_category : int, default=30
+        Categories of fewer rows in a node are pooled: they go one way together.
+        1 tries the best subset whatever the sizes, which overfits columns of many
+        categories (LightGBM's ``min_data_per_group`` is 100).
     n_jobs : int, default=None
         Threads; None uses the processors that are granted, -1 all. It never
         changes the tree.
@@ -174,6 +184,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         max_depth: int | None = None,
         min_samples_split: float = 2,
         min_samples_leaf: float = 1,
+        min_weight_fraction_leaf: float = 0.0,
         max_features: float | str | None = None,
         random_state: int | np.random.RandomState | None = None,
         max_leaf_nodes: int | None = None,
@@ -181,6 +192,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         class_weight: Mapping[Any, float] | str | None = None,
         max_bins: int | None = None,
         categorical_features: ArrayLike | str | None = None,
+        min_samples_category: int = 30,
         n_jobs: int | None = None,
     ) -> None:
         self.criterion = criterion
@@ -188,6 +200,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         self.max_depth = max_depth
         self.min_samples_split = min_samples_split
         self.min_samples_leaf = min_samples_leaf
+        self.min_weight_fraction_leaf = min_weight_fraction_leaf
         self.max_features = max_features
         self.random_state = random_state
         self.max_leaf_nodes = max_leaf_nodes
@@ -195,6 +208,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         self.class_weight = class_weight
         self.max_bins = max_bins
         self.categorical_features = categorical_features
+        self.min_samples_category = min_samples_category
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -294,6 +308,8 @@ class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
         Rows that a node needs to be split; a float is a fraction of all rows.
     min_samples_leaf : int or float, default=1
         Rows that a leaf needs; a float is a fraction of all rows.
+    min_weight_fraction_leaf : float, default=0.0
+        Share of the sum of all sample weights that a leaf needs.
     max_features : int, float or {"sqrt", "log2"}, default=None
         Features to look at for each split, drawn anew; None looks at all.
     random_state : int, RandomState instance or None, default=None
@@ -307,6 +323,10 @@ class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
     categorical_features : array-like, "from_dtype" or None, default=None
         A mask, indices or names. None takes a frame's category, enum, string and
         object columns, and no column of an array.
+    min_samples_category : int, default=30
+        Categories of fewer rows in a node are pooled: they go one way together.
+        1 tries the best subset whatever the sizes, which overfits columns of many
+        categories (LightGBM's ``min_data_per_group`` is 100).
     n_jobs : int, default=None
         Threads; None uses the processors that are granted, -1 all. It never
         changes the tree.
@@ -338,12 +358,14 @@ class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
         max_depth: int | None = None,
         min_samples_split: float = 2,
         min_samples_leaf: float = 1,
+        min_weight_fraction_leaf: float = 0.0,
         max_features: float | str | None = None,
         random_state: int | np.random.RandomState | None = None,
         max_leaf_nodes: int | None = None,
         min_impurity_decrease: float = 0.0,
         max_bins: int | None = None,
         categorical_features: ArrayLike | str | None = None,
+        min_samples_category: int = 30,
         n_jobs: int | None = None,
     ) -> None:
         self.criterion = criterion
@@ -351,12 +373,14 @@ class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
         self.max_depth = max_depth
         self.min_samples_split = min_samples_split
         self.min_samples_leaf = min_samples_leaf
+        self.min_weight_fraction_leaf = min_weight_fraction_leaf
         self.max_features = max_features
         self.random_state = random_state
         self.max_leaf_nodes = max_leaf_nodes
         self.min_impurity_decrease = min_impurity_decrease
         self.max_bins = max_bins
         self.categorical_features = categorical_features
+        self.min_samples_category = min_samples_category
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=True)
