@@ -121,7 +121,8 @@ def test_array_frame_and_table_give_the_same_tree():
 
 def test_frame_with_categories_and_missing_values():
     frame, late = flights()
-    model = DecisionTreeClassifier(max_depth=4).fit(frame, late)
+    model = DecisionTreeClassifier(max_depth=4, min_samples_category=1)
+    model.fit(frame, late)
     assert model.score(frame, late) == 1.0
     assert model.feature_names_in_.tolist() == ["hour", "carrier", "wind"]
     # Columns are found by name.
