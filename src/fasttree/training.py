@@ -288,6 +288,8 @@ def _make_plan(
     orders = np.empty((len(ordered), n_rows), np.uint32)
     for slot, f in enumerate(ordered):
         orders[slot] = table.columns[f].sorted_rows()
+        if target.kind == _BINARY:
+            kernels.flag_ones(orders[slot], target.label)
     n_runs = max(
         (
             min(column.n_codes + 1, n_rows)

@@ -63,6 +63,15 @@ def test_partition_order(codes, seed):
     np.testing.assert_array_equal(entries[keep], expected[keep])
 
 
+def test_flag_ones():
+    label = np.array([0, 1, 1, 0], np.uint16)
+    entries = reference.order_of(np.array([3, 1, 0, 2]), 3)
+    flagged = entries.copy()
+    grow.flag_ones(flagged, label)
+    np.testing.assert_array_equal(flagged & ~np.uint32(1 << 29), entries)
+    np.testing.assert_array_equal(flagged >> 29 & 1, [1, 1, 0, 0])
+
+
 @given(
     st.lists(st.integers(0, 255), min_size=1, max_size=300),
     st.sampled_from([0, 8, 56]),
@@ -73,7 +82,7 @@ def test_sort_local(codes, shift, missing_code):
     entries = grow.sort_local(codes << np.uint64(shift), shift, missing_code)
     expected = reference.order_of(codes.astype(np.int64), missing_code)
     flags = (expected >> 16) & 0xC000
-    expected = (expected & 0x3FFF) | flags
+    expected = (expected & 0x1FFF) | flags
     np.testing.assert_array_equal(entries[1:], expected[1:])
     assert entries[0] & 0x7FFF == expected[0] & 0x7FFF
 
@@ -126,7 +135,7 @@ def test_preorder_renumbers_left_before_right():
     assert depth == 2
 
 
-@pytest.mark.parametrize("capacity", [0, -1, 16385])
+@pytest.mark.parametrize("capacity", [0, -1, 8193])
 def test_worker_refuses_a_wrong_capacity(capacity):
     from test_growth import make_plan
 

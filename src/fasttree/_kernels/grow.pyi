@@ -18,6 +18,7 @@ def preorder(
     order: NDArray[np.int32],
     stack: NDArray[np.int64],
 ) -> int: ...
+def flag_ones(entries: NDArray[np.uint32], label: NDArray[np.uint16]) -> None: ...
 def partition_order(
     entries: NDArray[np.uint32],
     goes_left: NDArray[np.uint8],

@@ -188,6 +188,14 @@ def preorder(
     return deepest
 
 
+def flag_ones(uint32_t[::1] entries, const uint16_t[::1] label):
+    """Set ONE on the entries whose row has label 1."""
+    cdef int64_t i
+    with nogil:
+        for i in range(entries.shape[0]):
+            entries[i] |= <uint32_t>(label[entries[i] & 0x1FFFFFFF] == 1) << 29
+
+
 def partition_order(
     uint32_t[::1] entries, const uint8_t[::1] goes_left, uint32_t[::1] spare
 ):
@@ -729,21 +737,22 @@ cdef void copy_node(const View* view, Workspace* w, const Job* job) noexcept nog
         out = w.lists + f * w.capacity
         for i in range(n):
             entry = entries[i]
-            out[i] = view.local[entry & 0x3FFFFFFF] | <uint16_t>(
-                entry >> 16 & 0xC000)
+            out[i] = view.local[entry & 0x1FFFFFFF] | <uint16_t>(
+                entry >> 16 & 0xE000)
     for t in range(view.n_tiles):
         for i in range(n):
             w.codes[i] = view.tiles[t * view.n_rows + rows[i]]
         for byte in range(TILE):
             f = view.tiled[TILE * t + byte]
             if f >= 0 and w.masks[f >> 6] >> (f & 63) & 1:
-                sort_codes(w.codes, n, 8 * byte, view.features[f].n_codes,
+                sort_codes(w.codes, w.label if view.target.kind == BINARY else NULL, n,
+                           8 * byte, view.features[f].n_codes,
                            w.lists + f * w.capacity)
 
 
 cdef inline void sort_codes(
-    const uint64_t* codes, int64_t n, int shift, uint32_t missing_code,
-    uint16_t* out
+    const uint64_t* codes, const uint16_t* ones, int64_t n, int shift,
+    uint32_t missing_code, uint16_t* out
 ) noexcept nogil:
     """Counting sort of one byte of each word into a list of local entries."""
     cdef uint16_t place[BINS + 1]
@@ -757,7 +766,7 @@ cdef inline void sort_codes(
         place[code + 1] += place[code]
     for i in range(n):
         code = codes[i] >> shift & 255
-        out[place[code]] = <uint16_t>i
+        out[place[code]] = <uint16_t>i | (0 if ones == NULL else ones[i] << 13)
         place[code] += 1
     # Now place[code] is where the code's entries end and the next code's start.
     start = 0
@@ -773,5 +782,5 @@ cdef inline void sort_codes(
 def sort_local(const uint64_t[::1] codes, int shift, uint32_t missing_code):
     """Return the local entries of one byte of `codes`: a test's view of a copy."""
     cdef uint16_t[::1] out = np.empty(codes.shape[0], np.uint16)
-    sort_codes(&codes[0], codes.shape[0], shift, missing_code, &out[0])
+    sort_codes(&codes[0], NULL, codes.shape[0], shift, missing_code, &out[0])
     return np.asarray(out)

@@ -116,7 +116,7 @@ cdef inline void clear_totals(
 ) noexcept nogil:
     """Zero the classes that the rows have touched, in O(min(n, n_classes))."""
     cdef int64_t i
-    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 2)) - 1
+    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 3)) - 1
     if n >= target.n_classes:
         for i in range(target.n_classes):
             totals[i] = 0
@@ -129,7 +129,7 @@ cdef inline void add_totals(
     const Target* target, int64_t* totals, const entry_t* rows, int64_t n
 ) noexcept nogil:
     cdef int64_t i
-    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 2)) - 1
+    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 3)) - 1
     if target.weight == NULL:
         for i in range(n):
             totals[target.label[rows[i] & mask]] += 1

@@ -46,7 +46,7 @@ cdef inline int64_t partition_entries(
     """
     cdef int64_t i, left = 0, right = 0, side
     cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
-    cdef entry_t mask = (new >> 1) - 1
+    cdef entry_t mask = (new >> 2) - 1
     cdef entry_t pending_left = 0, pending_right = 0, entry, body, taken
     for i in range(n):
         entry = entries[i]

@@ -18,7 +18,7 @@ value on the corners of the box that those sums can reach (the idea of Fayyad
 and Irani's boundary points, for blocks: Elomaa and Rousu 2004).
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport qsort
 
 from fasttree._kernels.impurity cimport (
@@ -93,42 +93,47 @@ cdef inline bint is_constant(const entry_t* entries, int64_t n) noexcept nogil:
     return True
 
 
+cdef inline int64_t count_ones(const entry_t* entries, int64_t n) noexcept nogil:
+    """Entries of class 1; a loop without look-ups, so that it is vectorised."""
+    cdef int shift = 8 * sizeof(entry_t) - 3
+    cdef uint32_t ones = 0
+    cdef int64_t k
+    for k in range(n):
+        ones += entries[k] >> shift & 1
+    return ones
+
+
 cdef inline void scan_binary(
     const entry_t* entries, int64_t first, int64_t last,
-    int64_t missing_n, int64_t missing_ones,
-    const uint16_t* label, const NodeStat* node,
+    int64_t missing_n, int64_t missing_ones, const NodeStat* node,
     bint entropy, const double* f, double slack, Split* best,
 ) noexcept nogil:
     """Candidates at positions first..last, with `missing_n` rows left before."""
     cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
-    cdef entry_t mask = (new >> 1) - 1
+    cdef int shift = 8 * sizeof(entry_t) - 3
     cdef int64_t all1 = node.sum, all0 = node.n - node.sum
     cdef int64_t length = block_length(last - first + 1)
-    cdef int64_t i = 0, j, k, l0, l1, m0, m1
-    cdef double score, bound, at_start, at_stop
-    l1 = missing_ones
-    while i < first - 1:
-        l1 += label[entries[i] & mask]
-        i += 1
+    cdef int64_t i = first - 1, j, k, l0, l1, m0, m1
+    cdef double score, bound, at_start, at_stop, best_score = best.score
+    l1 = missing_ones + count_ones(entries, i)
     l0 = i + missing_n - l1
     at_start = score_binary(entropy, f, l0, l1, all0 - l0, all1 - l1)
     while i < last:
         j = min(i + length, last)
-        m1 = l1
-        for k in range(i, j):
-            m1 += label[entries[k] & mask]
+        m1 = l1 + count_ones(entries + i, j - i)
         m0 = j + missing_n - m1
         at_stop = score_binary(entropy, f, m0, m1, all0 - m0, all1 - m1)
         bound = max(at_start, at_stop)
         bound = max(bound, score_binary(entropy, f, l0, m1, all0 - l0, all1 - m1))
         bound = max(bound, score_binary(entropy, f, m0, l1, all0 - m0, all1 - l1))
-        if bound + slack > best.score:
+        if bound + slack > best_score:
             for k in range(i, j):
-                l1 += label[entries[k] & mask]
+                l1 += entries[k] >> shift & 1
                 if entries[k + 1] & new:
                     l0 = k + 1 + missing_n - l1
                     score = score_binary(entropy, f, l0, l1, all0 - l0, all1 - l1)
-                    if score > best.score:
+                    if score > best_score:
+                        best_score = score
                         best.score = score
                         best.position = k + 1
                         best.missing_left = missing_n > 0
@@ -144,7 +149,7 @@ cdef inline void scan_classes(
     int64_t min_weight, Scratch* scratch, Split* best,
 ) noexcept nogil:
     cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
-    cdef entry_t mask = (new >> 1) - 1
+    cdef entry_t mask = (new >> 2) - 1
     cdef int64_t k
     cdef double score
     cdef ClassSums sums
@@ -169,7 +174,7 @@ cdef inline void scan_classes(
 cdef inline void clear_left(
     const Target* target, int64_t* left, const entry_t* entries, int64_t n
 ) noexcept nogil:
-    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 2)) - 1
+    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 3)) - 1
     cdef int64_t k
     if n < target.n_classes:
         for k in range(n):
@@ -185,7 +190,7 @@ cdef inline void scan_regression(
     int64_t min_weight, Split* best,
 ) noexcept nogil:
     cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
-    cdef entry_t mask = (new >> 1) - 1
+    cdef entry_t mask = (new >> 2) - 1
     cdef int64_t length = block_length(last - first + 1)
     cdef int64_t i, j, k, row, s = 0, w = 0, low, high, s_stop, w_first, w_stop
     cdef double score, bound
@@ -241,9 +246,8 @@ cdef inline void scan_entries(
     const NodeStat* node, const Limits* limits, Scratch* scratch, Split* best,
 ) noexcept nogil:
     """Best split of a numeric column; `best` is overwritten only by a better one."""
-    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 2)) - 1
     cdef int64_t min_leaf = limits.min_samples_leaf
-    cdef int64_t n = node.n, n_present = n, n_missing, first, last, k, ones
+    cdef int64_t n = node.n, n_present = n, n_missing, first, last, ones
     cdef int direction
     if has_missing:
         n_present = count_present(entries, n)
@@ -259,18 +263,13 @@ cdef inline void scan_entries(
         if first > last:
             continue
         if target.kind == BINARY:
-            ones = 0
-            if direction == 1:
-                for k in range(n_present, n):
-                    ones += target.label[entries[k] & mask]
+            ones = count_ones(entries + n_present, n_missing) if direction else 0
             if target.entropy:
-                scan_binary(entries, first, last, n_missing if direction else 0,
-                            ones, target.label, node, True, target.nlogn,
-                            target.slack, best)
+                scan_binary(entries, first, last, n_missing if direction else 0, ones,
+                            node, True, target.nlogn, target.slack, best)
             else:
-                scan_binary(entries, first, last, n_missing if direction else 0,
-                            ones, target.label, node, False, target.nlogn,
-                            target.slack, best)
+                scan_binary(entries, first, last, n_missing if direction else 0, ones,
+                            node, False, target.nlogn, target.slack, best)
         elif target.kind == CLASSES:
             scan_classes(entries, n, n_present, first, last, direction == 1, target,
                          node, limits.min_weight_leaf, scratch, best)
@@ -317,7 +316,7 @@ cdef inline void sort_runs(
     Runs of fewer than `min_category` rows are pooled: they share one mean, so
     they stand side by side.
     """
-    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 2)) - 1
+    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 3)) - 1
     cdef int64_t i, k, row, s, w, unit, pool_s = 0, pool_w = 0
     cdef double pool_key = 0.0
     for i in range(n_runs):
@@ -350,7 +349,7 @@ cdef inline void scan_runs(
     const NodeStat* node, const Limits* limits, int32_t order_class,
     Scratch* scratch, Split* best
 ) noexcept nogil:
-    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 2)) - 1
+    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 3)) - 1
     cdef const Run* runs = scratch.runs
     cdef int64_t i, k, row, n_left = 0, s = 0, w = 0
     cdef double score
@@ -446,7 +445,7 @@ cdef inline int64_t mark_left(
     uint8_t* goes_left
 ) noexcept nogil:
     """Write each row's side; return how many entries of the order go first."""
-    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 2)) - 1
+    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 3)) - 1
     cdef entry_t missing = <entry_t>1 << (8 * sizeof(entry_t) - 2)
     cdef int64_t i, k, n_runs, n_left = 0
     if categorical:

@@ -1,7 +1,7 @@
 """Narrow nodes: finish a whole subtree depth-first on a cache-resident copy.
 
 The node's rows are renumbered 0..n-1 and each column becomes a list of its
-entries in order of its codes (uint16: 14 bits of row, two flags). From there on
+entries in order of its codes (uint16: 13 bits of row, three flags). From there on
 a split partitions each list stably, so every descendant finds its rows already
 sorted: nothing is sorted, counted or cleared per node. Columns that have become
 constant drop out for all descendants, and lists are left alone where both
@@ -54,9 +54,10 @@ from fasttree._kernels.types cimport (
 )
 
 cdef enum:
-    LOCAL_ROWS = 16384        # what 14 bits hold
+    LOCAL_ROWS = 8192         # what 13 bits hold
     LOCAL_NEW = 0x8000
     LOCAL_MISSING = 0x4000
+    LOCAL_ONE = 0x2000
 
 cdef struct Frame:
     NodeStat stat
@@ -151,7 +152,7 @@ cdef inline bint record_split(
     child with more rows, to the right if they are equal.
     """
     cdef entry_t missing = <entry_t>1 << (8 * sizeof(entry_t) - 2)
-    cdef entry_t mask = missing - 1, row
+    cdef entry_t mask = (missing >> 1) - 1, row
     cdef int64_t k, n_words = (<int64_t>feature.n_codes + 63) // 64
     cdef uint64_t* words
     cdef uint32_t code

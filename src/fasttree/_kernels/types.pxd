@@ -1,18 +1,19 @@
 """The structs that every growth kernel shares.
 
 A *row* is an index into the table, or a local index into a node's own copy.
-An *entry* is a row in sorted order with two flags in its top bits:
+An *entry* is a row in sorted order with three flags in its top bits:
 
     NEW      its code differs from that of the entry before (means nothing
              on the first entry of a node's segment)
     MISSING  the column has no value for this row; such entries stand last
+    ONE      the row is of class 1 of two: scans need not look its label up
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 ctypedef fused entry_t:
-    uint16_t  # local rows of a node's own copy: 14 bits
-    uint32_t  # rows of the table: 30 bits
+    uint16_t  # local rows of a node's own copy: 13 bits
+    uint32_t  # rows of the table: 29 bits
 
 cdef enum Kind:
     BINARY = 0      # two classes, each row counts once
