@@ -13,7 +13,7 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q
-	FASTTREE_ISA=baseline $(BIN)/python -m pytest -q tests/kernels tests/test_minimal.py
+	FASTTREE_ISA=baseline $(BIN)/python -m pytest -q tests/kernels tests/test_growth.py tests/test_minimal.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -48,6 +48,29 @@ def make_plan(seed=0, n_rows=50, n_features=3):
     return plan
 
 
+def tile_problem(n_classes):
+    """A problem of eleven uint8 columns, and what it was made of."""
+    rng = np.random.default_rng(n_classes)
+    X = rng.integers(0, 40, (500, 11)).astype(np.float32)
+    table = EncodedTable.from_data(X)
+    codes = np.stack([column.codes for column in table.columns], axis=1)
+    label = rng.integers(0, 2, 500).astype(np.uint16)
+    value = rng.integers(-(2**40), 2**40, 500)
+    target = training._Target(
+        training._BINARY if n_classes else training._REGRESSION,
+        False,
+        n_classes,
+        label if n_classes else None,
+        training._Weights(None, 500, 1.0),
+        None if n_classes else value,
+        None if n_classes else value.astype(float),
+        None,
+        0.0,
+    )
+    plan, _ = training._make_plan(table, target, with_params(table), 1)
+    return plan.problem, codes.astype(np.int64), np.arange(500), label, value
+
+
 def arrays_of(tree):
     state = dict(tree.__getstate__())
     return {k: v for k, v in state.items() if isinstance(v, np.ndarray)}

@@ -144,6 +144,43 @@ def test_worker_refuses_a_wrong_capacity(capacity):
         grow.Worker(plan.problem, capacity)
 
 
+@pytest.mark.parametrize("n_classes", [0, 2])
+def test_histograms_equal_a_recount(n_classes):
+    """A child's histogram is counted, its sibling's is what remains."""
+    from test_growth import tile_problem
+
+    problem, codes, rows, label, value = tile_problem(n_classes)
+    n_tiles, words = 2, 1 if n_classes else 2
+    histograms = np.full((2, n_tiles, 2048 * words), 77, np.uint64)
+    jobs = np.zeros(0, growth.JOB_DTYPE)
+    selected = np.zeros((0, codes.shape[1]), np.uint8)
+    splits = np.zeros(1, growth.SPLIT_DTYPE)
+    middle = 120
+    counts = np.array([(0, len(rows), 0, -1), (0, middle, 1, 0)], growth.COUNT_DTYPE)
+    for tile in range(n_tiles):
+        problem.search_tile(
+            tile,
+            np.zeros(growth.JOB_DTYPE.itemsize, np.uint8),
+            np.zeros((len(jobs), 0), np.int64),
+            selected,
+            splits.view(np.uint8),
+            counts.view(np.uint8),
+            histograms,
+        )
+    for slot, part in ((1, rows[:middle]), (0, rows[middle:])):
+        for f in range(codes.shape[1]):
+            cells = histograms[slot, f // 8, (f % 8) * 256 * words :][: 256 * words]
+            n = np.bincount(codes[part, f], minlength=256)
+            if n_classes:
+                ones = np.bincount(codes[part, f], label[part], 256).astype(np.uint64)
+                np.testing.assert_array_equal(cells, n + (ones << np.uint64(32)))
+            else:
+                sums = np.zeros(256, np.int64)
+                np.add.at(sums, codes[part, f], value[part])
+                np.testing.assert_array_equal(cells.view(np.int64)[0::2], sums)
+                np.testing.assert_array_equal(cells.view(np.int64)[1::2], n)
+
+
 class TestWideAgainstNarrow:
     """Histograms, orders of the table and a node's copy find the same trees."""
 

@@ -1,0 +1,51 @@
+"""Print a digest of trees of every kind: the same on every CPU level."""
+
+import hashlib
+
+import numpy as np
+
+from fasttree import DecisionTreeClassifier, DecisionTreeRegressor
+
+
+def data(n_rows=12_000, n_features=10):
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(n_rows, n_features)).astype(np.float32)
+    X[:, 1] = np.round(X[:, 1], 1)
+    X[:, 2] = rng.integers(0, 9, n_rows)
+    X[rng.random(n_rows) < 0.1, 3] = np.nan
+    noise = rng.normal(size=n_rows)
+    score = np.nan_to_num(X[:, 3]) + X[:, 0] * X[:, 1] + 0.5 * noise
+    return X, score, rng.random(n_rows) + 0.1
+
+
+def digest(model):
+    state = model.tree_.__getstate__()
+    sha = hashlib.sha256()
+    for name in sorted(state):
+        if isinstance(state[name], np.ndarray):
+            sha.update(name.encode())
+            sha.update(np.ascontiguousarray(state[name]).tobytes())
+    return sha.hexdigest()
+
+
+def digests():
+    X, score, weight = data()
+    classes = np.digitize(score, [-0.5, 0.0, 0.5])
+    for max_bins in (None, 100):
+        for criterion in ("gini", "entropy"):
+            options = {"criterion": criterion, "max_bins": max_bins}
+            model = DecisionTreeClassifier(**options)
+            yield digest(model.fit(X, score > 0))
+            yield digest(model.fit(X, classes))
+            yield digest(model.fit(X, score > 0, sample_weight=weight))
+            model = DecisionTreeClassifier(
+                **options, max_features=3, categorical_features=[2], random_state=3
+            )
+            yield digest(model.fit(X, classes))
+        model = DecisionTreeRegressor(max_bins=max_bins)
+        yield digest(model.fit(X, score))
+        yield digest(model.fit(X, score, sample_weight=weight))
+
+
+if __name__ == "__main__":
+    print("\n".join(digests()))
