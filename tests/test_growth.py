@@ -54,10 +54,12 @@ def tile_problem(n_classes):
     X = rng.integers(0, 40, (500, 11)).astype(np.float32)
     table = EncodedTable.from_data(X)
     codes = np.stack([column.codes for column in table.columns], axis=1)
-    label = rng.integers(0, 2, 500).astype(np.uint16)
+    label = rng.integers(0, max(n_classes, 2), 500).astype(np.uint16)
     value = rng.integers(-(2**40), 2**40, 500)
     target = training._Target(
-        training._BINARY if n_classes else training._REGRESSION,
+        {0: training._REGRESSION, 2: training._BINARY}.get(
+            n_classes, training._CLASSES
+        ),
         False,
         n_classes,
         label if n_classes else None,

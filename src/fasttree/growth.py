@@ -120,8 +120,8 @@ class Plan:
     n_tiles : int
     n_totals : int
         Columns of the jobs' class weights; 0 where the kernels need none.
-    cell_words : int
-        uint64 words of a histogram cell, 0 if histograms are not kept.
+    column_words : int
+        uint64 words of a column's histogram, 0 if histograms are not kept.
     max_features : int
     max_leaf_nodes : int or None
     min_gain : float
@@ -140,7 +140,7 @@ class Plan:
     tile_of: NDArray[np.int32]
     n_tiles: int
     n_totals: int
-    cell_words: int
+    column_words: int
     max_features: int
     max_leaf_nodes: int | None
     min_gain: float
@@ -230,9 +230,9 @@ class _Growth:
         self.n_subtrees = 0
         self.histograms = np.empty((0, 0, 0), np.uint64)
         self.free_slots: list[int] = []
-        if plan.cell_words and plan.n_tiles:
+        if plan.column_words and plan.n_tiles:
             n_slots = 2 * (plan.n_rows // plan.narrow_rows) + 2
-            shape = (n_slots, plan.n_tiles, 2048 * plan.cell_words)
+            shape = (n_slots, plan.n_tiles, 8 * plan.column_words)
             if 8 * int(np.prod(shape)) <= _HISTOGRAM_BYTES:
                 self.histograms = np.empty(shape, np.uint64)
                 self.free_slots = list(range(n_slots))[::-1]

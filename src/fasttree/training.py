@@ -26,6 +26,7 @@ _BINARY, _CLASSES, _REGRESSION = 0, 1, 2
 _MAX_CLASSES = 1 << 16
 _SUM_BITS = 61  # of an int64 sum of absolute values
 _WEIGHT_BITS = 52  # of the sum of fractional weights
+_MAX_KEPT_CLASSES = 32  # more are counted column by column, not kept
 _COPY_BYTES = 320 << 10  # of a worker's copy: most of a common L2 cache
 
 
@@ -331,6 +332,8 @@ def _make_plan(
         table,
     )
     capacity = _COPY_BYTES // (2 * n_features)
+    # Only then is a parent's histogram of every column there to subtract from.
+    looks_at_all = params.max_features == n_features and params.max_leaf_nodes is None
     plan = growth.Plan(
         problem=problem,
         n_rows=n_rows,
@@ -339,13 +342,7 @@ def _make_plan(
         tile_of=tile_of,
         n_tiles=n_tiles,
         n_totals=target.n_classes if target.kind == _CLASSES else 0,
-        cell_words=(
-            0
-            if target.kind == _CLASSES
-            or params.max_features < n_features
-            or params.max_leaf_nodes is not None
-            else 1 + (target.kind == _REGRESSION)
-        ),
+        column_words=_column_words(target) if looks_at_all else 0,
         max_features=params.max_features,
         max_leaf_nodes=params.max_leaf_nodes,
         min_gain=min_gain,
@@ -354,6 +351,15 @@ def _make_plan(
         n_threads=n_threads,
     )
     return plan, features
+
+
+def _column_words(target: _Target) -> int:
+    """Return the uint64 words of a histogram of 256 codes, 0 if it is too large."""
+    if target.kind == _BINARY:
+        return 256
+    if target.kind == _REGRESSION:
+        return 512
+    return 128 * target.n_classes if target.n_classes <= _MAX_KEPT_CLASSES else 0
 
 
 def _min_gain(min_impurity_decrease: float, target: _Target) -> float:

@@ -144,14 +144,14 @@ def test_worker_refuses_a_wrong_capacity(capacity):
         grow.Worker(plan.problem, capacity)
 
 
-@pytest.mark.parametrize("n_classes", [0, 2])
+@pytest.mark.parametrize("n_classes", [0, 2, 3])
 def test_histograms_equal_a_recount(n_classes):
     """A child's histogram is counted, its sibling's is what remains."""
     from test_growth import tile_problem
 
     problem, codes, rows, label, value = tile_problem(n_classes)
-    n_tiles, words = 2, 1 if n_classes else 2
-    histograms = np.full((2, n_tiles, 2048 * words), 77, np.uint64)
+    n_tiles, words = 2, {0: 512, 2: 256, 3: 128 * 3}[n_classes]
+    histograms = np.full((2, n_tiles, 8 * words), 77, np.uint64)
     jobs = np.zeros(0, growth.JOB_DTYPE)
     selected = np.zeros((0, codes.shape[1]), np.uint8)
     splits = np.zeros(1, growth.SPLIT_DTYPE)
@@ -169,11 +169,16 @@ def test_histograms_equal_a_recount(n_classes):
         )
     for slot, part in ((1, rows[:middle]), (0, rows[middle:])):
         for f in range(codes.shape[1]):
-            cells = histograms[slot, f // 8, (f % 8) * 256 * words :][: 256 * words]
+            cells = histograms[slot, f // 8, (f % 8) * words :][:words]
             n = np.bincount(codes[part, f], minlength=256)
-            if n_classes:
+            if n_classes == 2:
                 ones = np.bincount(codes[part, f], label[part], 256).astype(np.uint64)
                 np.testing.assert_array_equal(cells, n + (ones << np.uint64(32)))
+            elif n_classes == 3:
+                cell = codes[part, f] * 3 + label[part]
+                np.testing.assert_array_equal(
+                    cells.view(np.uint32), np.bincount(cell, minlength=768)
+                )
             else:
                 sums = np.zeros(256, np.int64)
                 np.add.at(sums, codes[part, f], value[part])

@@ -24,6 +24,7 @@ from fasttree._kernels.histogram cimport (
     count_classes,
     count_column,
     count_tile,
+    count_tile_classes,
     scan_class_counts,
     scan_counts,
     scan_sums,
@@ -368,7 +369,6 @@ cdef class Problem:
         cdef const Job* job = <const Job*>&jobs[0]
         cdef const Count* count
         cdef int64_t n_jobs = selected.shape[0], j, i, f, cells
-        cdef int64_t cell_words = 2 if self.view.target.kind == REGRESSION else 1
         cdef Split* out = <Split*>&splits[0]
         cdef Split* best
         cdef const uint64_t* codes = self.view.tiles + tile * self.view.n_rows
@@ -379,8 +379,12 @@ cdef class Problem:
         cdef int byte
         cdef bint kept = histograms.shape[0] > 0
         cdef bint failed
-        cells = BINS * (self.view.target.n_classes + 1 if self.view.target.kind == CLASSES
-                        else cell_words)
+        # uint64 words of a column's histogram.
+        cells = 128 * self.view.target.n_classes
+        if self.view.target.kind == BINARY:
+            cells = BINS
+        elif self.view.target.kind == REGRESSION:
+            cells = 2 * BINS
         with nogil:
             scratch = <uint64_t*>calloc(cells, sizeof(uint64_t))
             left = <int64_t*>calloc(self.view.target.n_classes + 1, sizeof(int64_t))
@@ -394,6 +398,11 @@ cdef class Problem:
                     if self.view.target.kind == BINARY:
                         count_tile(codes, rows, count.end - count.begin,
                                    self.view.target.label, histogram)
+                    elif self.view.target.kind == CLASSES:
+                        count_tile_classes(
+                            codes, rows, count.end - count.begin,
+                            self.view.target.label, self.view.target.n_classes,
+                            <uint32_t*>histogram)
                     else:
                         sum_tile(codes, rows, count.end - count.begin,
                                  self.view.target.value, <int64_t*>histogram)

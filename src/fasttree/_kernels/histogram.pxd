@@ -117,6 +117,24 @@ cdef inline void count_classes(
         histogram[(tile[rows[i]] >> shift & 255) * n_classes + label[rows[i]]] += 1
 
 
+cdef inline void count_tile_classes(
+    const uint64_t* tile, const uint32_t* rows, int64_t n,
+    const uint16_t* label, int64_t n_classes,
+    uint32_t* histogram,       # OUT (8, 256, n_classes), zeroed
+) noexcept nogil:
+    cdef int64_t i, stride = 256 * n_classes
+    cdef uint64_t codes
+    cdef uint32_t* cell
+    cdef int j
+    for i in range(n):
+        if i + 24 < n:
+            fasttree_prefetch(tile + rows[i + 24])
+        codes = tile[rows[i]]
+        cell = histogram + label[rows[i]]
+        for j in range(8):
+            cell[j * stride + <int64_t>(codes >> (8 * j) & 255) * n_classes] += 1
+
+
 cdef inline void subtract(
     uint64_t* parent, const uint64_t* child, int64_t n
 ) noexcept nogil:

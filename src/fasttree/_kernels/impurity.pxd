@@ -89,16 +89,27 @@ cdef inline void move_left(
 ) noexcept nogil:
     """Move one row from the right side to the left one."""
     cdef int64_t c = target.label[row]
-    cdef int64_t w = 1 if target.weight == NULL else target.weight[row]
-    cdef int64_t l = left[c], r = totals[c] - l
+    cdef int64_t l = left[c], r = totals[c] - l, w
+    cdef const double* f = target.nlogn
+    if target.weight == NULL:
+        left[c] = l + 1
+        sums.weight += 1
+        if target.entropy:  # the table holds every count of rows
+            sums.left += f[l + 1] - f[l]
+            sums.right -= f[r] - f[r - 1]
+        else:
+            sums.left += <double>(2 * l + 1)
+            sums.right -= <double>(2 * r - 1)
+        return
+    w = target.weight[row]
+    left[c] = l + w
+    sums.weight += w
     if target.entropy:
         sums.left += nlogn(target, l + w) - nlogn(target, l)
         sums.right += nlogn(target, r - w) - nlogn(target, r)
     else:
         sums.left += <double>w * <double>(2 * l + w)
         sums.right -= <double>w * <double>(2 * r - w)
-    sums.weight += w
-    left[c] = l + w
 
 
 cdef inline double score_classes(

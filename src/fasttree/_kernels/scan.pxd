@@ -18,12 +18,14 @@ value on the corners of the box that those sums can reach (the idea of Fayyad
 and Irani's boundary points, for blocks: Elomaa and Rousu 2004).
 """
 
+from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport qsort
 
 from fasttree._kernels.impurity cimport (
     ClassSums,
     move_left,
+    nlogn,
     score_binary,
     score_classes,
     score_regression,
@@ -114,18 +116,25 @@ cdef inline void scan_binary(
     cdef int64_t all1 = node.sum, all0 = node.n - node.sum
     cdef int64_t length = block_length(last - first + 1)
     cdef int64_t i = first - 1, j, k, l0, l1, m0, m1
-    cdef double score, bound, at_start, at_stop, best_score = best.score
+    cdef bint several = last - i > length
+    cdef double score, bound, at_start = 0.0, at_stop = 0.0, best_score = best.score
     l1 = missing_ones + count_ones(entries, i)
     l0 = i + missing_n - l1
-    at_start = score_binary(entropy, f, l0, l1, all0 - l0, all1 - l1)
+    if several:
+        at_start = score_binary(entropy, f, l0, l1, all0 - l0, all1 - l1)
     while i < last:
         j = min(i + length, last)
         m1 = l1 + count_ones(entries + i, j - i)
         m0 = j + missing_n - m1
-        at_stop = score_binary(entropy, f, m0, m1, all0 - m0, all1 - m1)
-        bound = max(at_start, at_stop)
-        bound = max(bound, score_binary(entropy, f, l0, m1, all0 - l0, all1 - m1))
-        bound = max(bound, score_binary(entropy, f, m0, l1, all0 - m0, all1 - l1))
+        # One block holds all candidates, and so all that can be: no bound.
+        bound = INFINITY
+        if several:
+            at_stop = score_binary(entropy, f, m0, m1, all0 - m0, all1 - m1)
+            bound = max(at_start, at_stop)
+            bound = max(bound,
+                        score_binary(entropy, f, l0, m1, all0 - l0, all1 - m1))
+            bound = max(bound,
+                        score_binary(entropy, f, m0, l1, all0 - m0, all1 - l1))
         if bound + slack > best_score:
             for k in range(i, j):
                 l1 += entries[k] >> shift & 1
@@ -145,30 +154,63 @@ cdef inline void scan_binary(
 
 cdef inline void scan_classes(
     const entry_t* entries, int64_t n, int64_t n_present, int64_t first,
-    int64_t last, bint missing_first, const Target* target, const NodeStat* node,
-    int64_t min_weight, Scratch* scratch, Split* best,
+    int64_t last, bint missing_first, bint entropy, const Target* target,
+    const NodeStat* node, int64_t min_weight, Scratch* scratch, Split* best,
 ) noexcept nogil:
+    """Runs of equal codes move left together.
+
+    Short ones row by row, each row changing one class's term; long ones are
+    counted, and then all terms are summed anew.
+    """
     cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
     cdef entry_t mask = (new >> 2) - 1
-    cdef int64_t k
-    cdef double score
+    cdef int64_t* left = scratch.left
+    cdef const int64_t* totals = scratch.totals
+    cdef int64_t k, stop, c, w = 1, row, long_run = max(4, target.n_classes)
+    cdef double score, best_score = best.score
     cdef ClassSums sums
     sums.left = 0.0
     sums.right = node.class_sum
     sums.weight = 0
     if missing_first:
         for k in range(n_present, n):
-            move_left(target, scratch.totals, scratch.left, &sums, entries[k] & mask)
-    for k in range(last):
-        move_left(target, scratch.totals, scratch.left, &sums, entries[k] & mask)
-        if (k + 1 >= first and entries[k + 1] & new and sums.weight >= min_weight
+            move_left(target, totals, left, &sums, entries[k] & mask)
+    k = 0
+    while k < last:
+        stop = k + 1
+        while stop < last and not entries[stop] & new:
+            stop += 1
+        if stop - k < long_run:
+            while k < stop:
+                move_left(target, totals, left, &sums, entries[k] & mask)
+                k += 1
+        else:
+            while k < stop:
+                row = entries[k] & mask
+                if target.weight != NULL:
+                    w = target.weight[row]
+                left[target.label[row]] += w
+                sums.weight += w
+                k += 1
+            sums.left = 0.0
+            sums.right = 0.0
+            for c in range(target.n_classes):
+                if entropy:
+                    sums.left += nlogn(target, left[c])
+                    sums.right += nlogn(target, totals[c] - left[c])
+                else:
+                    sums.left += <double>left[c] * <double>left[c]
+                    sums.right += (<double>(totals[c] - left[c])
+                                   * <double>(totals[c] - left[c]))
+        if (k >= first and entries[k] & new and sums.weight >= min_weight
                 and node.weight - sums.weight >= min_weight):
             score = score_classes(target, node, &sums)
-            if score > best.score:
+            if score > best_score:
+                best_score = score
                 best.score = score
-                best.position = k + 1
+                best.position = k
                 best.missing_left = missing_first
-    clear_left(target, scratch.left, entries, n)
+    clear_left(target, left, entries, n)
 
 
 cdef inline void clear_left(
@@ -186,58 +228,69 @@ cdef inline void clear_left(
 
 cdef inline void scan_regression(
     const entry_t* entries, int64_t n, int64_t n_present, int64_t first,
-    int64_t last, bint missing_first, const Target* target, const NodeStat* node,
-    int64_t min_weight, Split* best,
+    int64_t last, bint missing_first, bint weighted, const Target* target,
+    const NodeStat* node, int64_t min_weight, Split* best,
 ) noexcept nogil:
     cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
     cdef entry_t mask = (new >> 2) - 1
+    cdef const int64_t* value = target.value
+    cdef const int64_t* weight = target.weight
     cdef int64_t length = block_length(last - first + 1)
-    cdef int64_t i, j, k, row, s = 0, w = 0, low, high, s_stop, w_first, w_stop
-    cdef double score, bound
+    cdef int64_t i = first - 1, j, k, row, s = 0, w = 0
+    cdef int64_t low, high, s_stop, w_first, w_stop
+    cdef bint several = last - i > length
+    cdef double score, bound, best_score = best.score
     if missing_first:
         for k in range(n_present, n):
             row = entries[k] & mask
-            s += target.value[row]
-            w += 1 if target.weight == NULL else target.weight[row]
-    for i in range(first - 1):
-        row = entries[i] & mask
-        s += target.value[row]
-        w += 1 if target.weight == NULL else target.weight[row]
-    i = first - 1
+            s += value[row]
+            w += weight[row] if weighted else 1
+    for k in range(i):
+        row = entries[k] & mask
+        s += value[row]
+        w += weight[row] if weighted else 1
     while i < last:
         j = min(i + length, last)
-        row = entries[i] & mask
-        s_stop = s + target.value[row]
-        w_first = w + (1 if target.weight == NULL else target.weight[row])
-        low = high = s_stop
-        w_stop = w_first
-        for k in range(i + 1, j):
-            row = entries[k] & mask
-            s_stop += target.value[row]
-            low = min(low, s_stop)
-            high = max(high, s_stop)
-            if target.weight != NULL:
-                w_stop += target.weight[row]
-        if target.weight == NULL:
-            w_stop = w_first + (j - i - 1)
-        bound = max(score_regression(node, low, w_first),
-                    score_regression(node, high, w_first))
-        bound = max(bound, score_regression(node, low, w_stop))
-        bound = max(bound, score_regression(node, high, w_stop))
-        if bound * (1.0 + 1e-12) > best.score:
+        bound = INFINITY
+        s_stop = s
+        w_stop = w
+        if several:
+            row = entries[i] & mask
+            s_stop += value[row]
+            w_first = w + (weight[row] if weighted else 1)
+            low = high = s_stop
+            w_stop = w_first
+            for k in range(i + 1, j):
+                row = entries[k] & mask
+                s_stop += value[row]
+                low = min(low, s_stop)
+                high = max(high, s_stop)
+                if weighted:
+                    w_stop += weight[row]
+            if not weighted:
+                w_stop += j - i - 1
+            bound = max(score_regression(node, low, w_first),
+                        score_regression(node, high, w_first))
+            bound = max(bound, score_regression(node, low, w_stop))
+            bound = max(bound, score_regression(node, high, w_stop))
+            bound *= 1.0 + 1e-12
+        if bound > best_score:
             for k in range(i, j):
                 row = entries[k] & mask
-                s += target.value[row]
-                w += 1 if target.weight == NULL else target.weight[row]
-                if (entries[k + 1] & new and w >= min_weight
-                        and node.weight - w >= min_weight):
+                s += value[row]
+                w += weight[row] if weighted else 1
+                if entries[k + 1] & new and (
+                        not weighted
+                        or (w >= min_weight and node.weight - w >= min_weight)):
                     score = score_regression(node, s, w)
-                    if score > best.score:
+                    if score > best_score:
+                        best_score = score
                         best.score = score
                         best.position = k + 1
                         best.missing_left = missing_first
-        s = s_stop
-        w = w_stop
+        else:
+            s = s_stop
+            w = w_stop
         i = j
 
 
@@ -271,11 +324,20 @@ cdef inline void scan_entries(
                 scan_binary(entries, first, last, n_missing if direction else 0, ones,
                             node, False, target.nlogn, target.slack, best)
         elif target.kind == CLASSES:
-            scan_classes(entries, n, n_present, first, last, direction == 1, target,
-                         node, limits.min_weight_leaf, scratch, best)
+            if target.entropy:
+                scan_classes(entries, n, n_present, first, last, direction == 1,
+                             True, target, node, limits.min_weight_leaf, scratch,
+                             best)
+            else:
+                scan_classes(entries, n, n_present, first, last, direction == 1,
+                             False, target, node, limits.min_weight_leaf, scratch,
+                             best)
+        elif target.weight == NULL:
+            scan_regression(entries, n, n_present, first, last, direction == 1,
+                            False, target, node, 0, best)
         else:
             scan_regression(entries, n, n_present, first, last, direction == 1,
-                            target, node, limits.min_weight_leaf, best)
+                            True, target, node, limits.min_weight_leaf, best)
 
 
 # --- categorical columns: order the categories, then split the order ----------

@@ -218,7 +218,7 @@ cdef inline bint is_perfect(
 ) noexcept nogil:
     """Both sides are pure: no later feature can be strictly better."""
     if target.kind == REGRESSION:
-        return False
+        return stat.n == 2 and best.feature >= 0
     return best.score >= (0.0 if target.entropy else <double>stat.weight)
 
 
