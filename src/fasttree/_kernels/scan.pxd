@@ -77,22 +77,27 @@ cdef inline int64_t count_present(const entry_t* entries, int64_t n) noexcept no
     return low
 
 
-cdef inline bint is_constant(const entry_t* entries, int64_t n) noexcept nogil:
+cdef inline int64_t find_new(
+    const entry_t* entries, int64_t start, int64_t stop
+) noexcept nogil:
+    """First NEW entry in [start, stop), or stop; 32 at a time, vectorised."""
     cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
     cdef entry_t seen
-    cdef int64_t i = 1, j
-    while i + 32 <= n:
+    cdef int64_t i = start, j
+    while i + 32 <= stop and not entries[i] & new:
         seen = 0
         for j in range(32):
             seen |= entries[i + j]
         if seen & new:
-            return False
+            break
         i += 32
-    while i < n:
-        if entries[i] & new:
-            return False
+    while i < stop and not entries[i] & new:
         i += 1
-    return True
+    return i
+
+
+cdef inline bint is_constant(const entry_t* entries, int64_t n) noexcept nogil:
+    return find_new(entries, 1, n) == n
 
 
 cdef inline int64_t count_ones(const entry_t* entries, int64_t n) noexcept nogil:
@@ -177,9 +182,7 @@ cdef inline void scan_classes(
             move_left(target, totals, left, &sums, entries[k] & mask)
     k = 0
     while k < last:
-        stop = k + 1
-        while stop < last and not entries[stop] & new:
-            stop += 1
+        stop = find_new(entries, k + 1, last)
         if stop - k < long_run:
             while k < stop:
                 move_left(target, totals, left, &sums, entries[k] & mask)
@@ -211,6 +214,57 @@ cdef inline void scan_classes(
                 best.position = k
                 best.missing_left = missing_first
     clear_left(target, left, entries, n)
+
+
+cdef inline void scan_two_values(
+    const entry_t* entries, int64_t position, const Target* target,
+    const NodeStat* node, int64_t min_weight, Scratch* scratch, Split* best,
+) noexcept nogil:
+    """The one candidate of a column of two values: sum its shorter side."""
+    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 3)) - 1
+    cdef bint right_is_shorter = 2 * position > node.n
+    cdef int64_t start = position if right_is_shorter else 0
+    cdef int64_t stop = node.n if right_is_shorter else position
+    cdef int64_t k, c, row, s = 0, w = 0, unit = 1
+    cdef double score
+    cdef ClassSums sums
+    for k in range(start, stop):
+        row = entries[k] & mask
+        if target.weight != NULL:
+            unit = target.weight[row]
+        w += unit
+        if target.kind == CLASSES:
+            scratch.left[target.label[row]] += unit
+        else:
+            s += target.value[row]
+    sums.weight = node.weight - w if right_is_shorter else w
+    if sums.weight < min_weight or node.weight - sums.weight < min_weight:
+        score = -INFINITY
+    elif target.kind == CLASSES:
+        sums.left = 0.0
+        sums.right = 0.0
+        for c in range(target.n_classes):
+            if right_is_shorter:
+                row = scratch.totals[c] - scratch.left[c]
+            else:
+                row = scratch.left[c]
+            if target.entropy:
+                sums.left += nlogn(target, row)
+                sums.right += nlogn(target, scratch.totals[c] - row)
+            else:
+                sums.left += <double>row * <double>row
+                row = scratch.totals[c] - row
+                sums.right += <double>row * <double>row
+        score = score_classes(target, node, &sums)
+    else:
+        score = score_regression(
+            node, node.sum - s if right_is_shorter else s, sums.weight)
+    if target.kind == CLASSES:
+        clear_left(target, scratch.left, entries + start, stop - start)
+    if score > best.score:
+        best.score = score
+        best.position = position
+        best.missing_left = 0
 
 
 cdef inline void clear_left(
@@ -305,6 +359,13 @@ cdef inline void scan_entries(
     if has_missing:
         n_present = count_present(entries, n)
     n_missing = n - n_present
+    if target.kind != BINARY and n_missing == 0 and n > 4 * target.n_classes:
+        first = find_new(entries, 1, n)
+        if find_new(entries, first + 1, n) == n:
+            if min_leaf <= first <= n - min_leaf:
+                scan_two_values(entries, first, target, node,
+                                limits.min_weight_leaf, scratch, best)
+            return
     for direction in range(2 if n_missing > 0 else 1):
         if direction == 0:
             # The last position has all present entries left, the missing right.
