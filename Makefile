@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := CMakeLists.txt pyproject.toml $(shell find src -type f ! -name '*.pyc')
 
-.PHONY: demo test lint bench compare clean
+.PHONY: demo test lint bench compare develop clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/flights.py
@@ -26,6 +26,11 @@ bench: $(STAMP)
 
 compare: $(STAMP)
 	$(BIN)/python benchmarks/compare.py
+
+# An import then rebuilds the kernels whose sources have changed.
+develop: $(STAMP)
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps \
+		-Ceditable.rebuild=true --editable .
 
 clean:
 	rm -rf $(VENV) build .asv
