@@ -14,6 +14,7 @@ MODULES = [
     "inference",
     "growth",
     "training",
+    "pruning",
     "export",
     "versions",
     "estimators",

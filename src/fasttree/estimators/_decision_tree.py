@@ -6,13 +6,13 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
-from sklearn.utils import compute_sample_weight
+from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context, clone
+from sklearn.utils import Bunch, compute_sample_weight
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from fasttree import inference, training
+from fasttree import inference, pruning, training
 from fasttree.estimators._base import (
     TableInputMixin,
     old_state_on_error,
@@ -50,6 +50,7 @@ _CONSTRAINTS: dict[str, list[Any]] = {
     "random_state": ["random_state"],
     "max_leaf_nodes": [Interval(Integral, 2, None, closed="left"), None],
     "min_impurity_decrease": [Interval(Real, 0.0, None, closed="left")],
+    "ccp_alpha": [Interval(Real, 0.0, None, closed="left")],
     "max_bins": [Interval(Integral, 2, 65535, closed="both"), None],
     "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
     "min_samples_category": [Interval(Integral, 1, None, closed="left")],
@@ -79,6 +80,8 @@ class BaseDecisionTree(TableInputMixin):
         )
 
     def _keep(self, table: EncodedTable, params: training.GrowthParams) -> None:
+        if self.ccp_alpha > 0.0:
+            self.tree_ = pruning.prune(self.tree_, float(self.ccp_alpha))
         self.schema_ = table.schema
         self.n_outputs_ = 1
         self.max_features_ = params.max_features
@@ -106,6 +109,43 @@ class BaseDecisionTree(TableInputMixin):
         """
         check_is_fitted(self)
         return inference.apply(self.tree_, self._matrix(X), self._n_threads())
+
+    def cost_complexity_pruning_path(
+        self,
+        X: ArrayLike | EncodedTable,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> Bunch:
+        """Return what minimal cost-complexity pruning does, step by step.
+
+        A tree of the same parameters is grown, and `ccp_alpha` has no part in it.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, EncodedTable} of shape (n_samples, n_features)
+            As in `fit`.
+        y : array-like of shape (n_samples,)
+            As in `fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in `fit`.
+
+        Returns
+        -------
+        Bunch
+            ccp_alphas : ndarray of shape (n_steps,)
+                Effective alpha of each step, values for `ccp_alpha`.
+            impurities : ndarray of shape (n_steps,)
+                Weighted sum of the impurities of the leaves that are left.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data cannot be used.
+        """
+        model = clone(self).set_params(ccp_alpha=0.0)
+        model.fit(X, y, sample_weight=sample_weight)
+        ccp_alphas, impurities = pruning.pruning_path(model.tree_)
+        return Bunch(ccp_alphas=ccp_alphas, impurities=impurities)
 
     @property
     def feature_importances_(self) -> NDArray[np.float64]:
@@ -139,6 +179,9 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         Grows the best leaf first, up to so many leaves.
     min_impurity_decrease : float, default=0.0
         Weighted decrease of impurity that a split needs.
+    ccp_alpha : float, default=0.0
+        Branches whose weighted decrease of impurity is at most this for each leaf
+        that they add are pruned, weakest first; 0.0 prunes nothing.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes; "balanced" makes them inverse to their frequency.
     max_bins : int, default=None
@@ -189,6 +232,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         random_state: int | np.random.RandomState | None = None,
         max_leaf_nodes: int | None = None,
         min_impurity_decrease: float = 0.0,
+        ccp_alpha: float = 0.0,
         class_weight: Mapping[Any, float] | str | None = None,
         max_bins: int | None = None,
         categorical_features: ArrayLike | str | None = None,
@@ -205,6 +249,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         self.random_state = random_state
         self.max_leaf_nodes = max_leaf_nodes
         self.min_impurity_decrease = min_impurity_decrease
+        self.ccp_alpha = ccp_alpha
         self.class_weight = class_weight
         self.max_bins = max_bins
         self.categorical_features = categorical_features
@@ -318,6 +363,9 @@ class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
         Grows the best leaf first, up to so many leaves.
     min_impurity_decrease : float, default=0.0
         Weighted decrease of impurity that a split needs.
+    ccp_alpha : float, default=0.0
+        Branches whose weighted decrease of impurity is at most this for each leaf
+        that they add are pruned, weakest first; 0.0 prunes nothing.
     max_bins : int, default=None
         None considers every distinct value; 2 to 65535 at most so many quantiles.
     categorical_features : array-like, "from_dtype" or None, default=None
@@ -363,6 +411,7 @@ class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
         random_state: int | np.random.RandomState | None = None,
         max_leaf_nodes: int | None = None,
         min_impurity_decrease: float = 0.0,
+        ccp_alpha: float = 0.0,
         max_bins: int | None = None,
         categorical_features: ArrayLike | str | None = None,
         min_samples_category: int = 30,
@@ -378,6 +427,7 @@ class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
         self.random_state = random_state
         self.max_leaf_nodes = max_leaf_nodes
         self.min_impurity_decrease = min_impurity_decrease
+        self.ccp_alpha = ccp_alpha
         self.max_bins = max_bins
         self.categorical_features = categorical_features
         self.min_samples_category = min_samples_category
