@@ -155,6 +155,18 @@ def apply(tree, X):
     return nodes
 
 
+def decision_path(tree, X):
+    """Return the nodes that each row goes through, as a dense mask."""
+    indicator = np.zeros((len(X), tree.node_count), np.intp)
+    for row, leaf in enumerate(apply(tree, X)):
+        node = leaf
+        while node >= 0:
+            indicator[row, node] = 1
+            above = (tree.children_left == node) | (tree.children_right == node)
+            node = np.flatnonzero(above)[0] if above.any() else -1
+    return indicator
+
+
 def value(tree):
     """Return the node values, by a sum over each node's leaves."""
     parent = np.full(tree.node_count, -1)

@@ -76,6 +76,21 @@ def test_regressor():
     assert not hasattr(model, "classes_")
 
 
+@BOTH
+def test_decision_path(estimator):
+    model = clone(estimator)
+    with pytest.raises(NotFittedError):
+        model.decision_path(IRIS)
+    model.fit(IRIS, SPECIES)
+    path = model.decision_path(IRIS)
+    assert path.shape == (150, model.tree_.node_count)
+    np.testing.assert_array_equal(path.sum(axis=0).ravel(),
+                                  model.tree_.n_node_samples[None])  # fmt: skip
+    np.testing.assert_array_equal(path.indices[path.indptr[1:] - 1], model.apply(IRIS))
+    with pytest.raises(ValueError, match="expecting 4 features"):
+        model.decision_path(IRIS[:, :3])
+
+
 def test_log_loss_is_entropy():
     first, second = (
         DecisionTreeClassifier(criterion=name, random_state=0).fit(IRIS, SPECIES)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import config_context
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import reference_predict as reference
@@ -57,6 +58,15 @@ def test_is_like_scikit_learns_tree(data, estimator, weighted):
     assert ours.value.shape == theirs.value.shape
     np.testing.assert_allclose(ours.value, theirs.value, rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(ours.apply(X), theirs.apply(X))
+    for interface in ("sparray", "spmatrix"):
+        with config_context(sparse_interface=interface):
+            path, expected = ours.decision_path(X), theirs.decision_path(X)
+        assert type(path) is type(expected)
+        assert path.shape == expected.shape
+        for name in ("data", "indices", "indptr"):
+            first, second = getattr(path, name), getattr(expected, name)
+            assert first.dtype == second.dtype
+            np.testing.assert_array_equal(first, second)
     np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-12)
     for normalize in (True, False):
         np.testing.assert_allclose(
@@ -106,6 +116,11 @@ def test_no_rows_and_one_leaf():
     assert (tree.node_count, tree.n_leaves, tree.max_depth) == (1, 1, 0)
     assert tree.apply(np.zeros((3, 4))).tolist() == [0, 0, 0]
     assert tree.apply(np.zeros((0, 4))).shape == (0,)
+    assert tree.decision_path(np.zeros((3, 4))).toarray().tolist() == [[1], [1], [1]]
+    assert tree.decision_path(np.zeros((0, 4))).shape == (0, 1)
+    for node in (-1, 1):
+        with pytest.raises(IndexError):
+            tree.paths_to(np.array([node]))
     assert inference.predict_shares(tree, np.zeros((0, 4))).shape == (0, 3)
     assert tree.compute_feature_importances().tolist() == [0.0] * 4
 

@@ -11,6 +11,8 @@ import operator
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
+from scipy import sparse
+from sklearn import get_config
 
 from fasttree._kernels import predict as kernels
 
@@ -611,6 +613,53 @@ class Tree:
         ndarray of shape (n_samples, max_n_classes), float64
         """
         return self.value[:, 0, :].take(self.apply(X), axis=0)
+
+    def decision_path(self, X: ArrayLike) -> sparse.csr_matrix | sparse.csr_array:
+        """Return which nodes each row of `X` goes through.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            As in :meth:`apply`.
+
+        Returns
+        -------
+        CSR matrix of shape (n_samples, node_count), intp
+            1 at the nodes of each row's path, which are stored in the order in
+            which they are passed. A sparse array where scikit-learn is configured
+            with ``sparse_interface="sparray"``.
+        """
+        return self.paths_to(self.apply(X))
+
+    def paths_to(self, nodes: NDArray[np.intp]) -> sparse.csr_matrix | sparse.csr_array:
+        """Return the paths from the root to each of `nodes`, as `decision_path`.
+
+        Raises
+        ------
+        IndexError
+            If an entry of `nodes` is not the number of a node.
+        """
+        size, depth = np.empty((2, self.node_count), np.int32)
+        kernels.measure_preorder(self.children_left, self.children_right, size, depth)
+        parent = np.full(self.node_count, -1, np.int32)
+        inner = np.flatnonzero(self.children_left != NO_CHILD)
+        parent[self.children_left[inner]] = inner
+        parent[self.children_right[inner]] = inner
+        nodes = np.ascontiguousarray(nodes, np.intp)
+        if nodes.size and nodes.min() < 0:
+            raise IndexError(f"there is no node {nodes.min()}")
+        indptr = np.zeros(len(nodes) + 1, np.intp)
+        np.cumsum(depth.take(nodes) + 1, out=indptr[1:])
+        indices = np.empty(indptr[-1], np.intp)
+        kernels.write_paths(nodes, parent, indptr, indices)
+        path = sparse.csr_array(
+            (np.ones(len(indices), np.intp), indices, indptr),
+            shape=(len(nodes), self.node_count),
+        )
+        if get_config()["sparse_interface"] == "sparray":
+            return path
+        # Made from an array it keeps 64-bit indices, as scikit-learn's does.
+        return sparse.csr_matrix(path)
 
     def compute_feature_importances(
         self, normalize: bool = True

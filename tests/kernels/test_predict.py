@@ -28,6 +28,9 @@ def test_apply(seed, n_leaves, n_rows, categorical, chain, dtype):
     )
     X = reference.random_rows(rng, n_rows, tree.n_features, dtype)
     np.testing.assert_array_equal(tree.apply(X), reference.apply(tree, X))
+    path = tree.decision_path(X)
+    np.testing.assert_array_equal(path.toarray(), reference.decision_path(tree, X))
+    assert path.has_sorted_indices
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -11,6 +11,12 @@ def apply(
     start: int,
     stop: int,
 ) -> None: ...
+def write_paths(
+    nodes: NDArray[np.intp],
+    parent: NDArray[np.int32],
+    indptr: NDArray[np.intp],
+    indices: NDArray[np.intp],
+) -> None: ...
 def leaf_shares(
     leaves: NDArray[np.intp],
     leaf_start: NDArray[np.int64],

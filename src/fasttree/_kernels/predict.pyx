@@ -61,6 +61,22 @@ def apply(
             )
 
 
+def write_paths(
+    const intp_t[::1] nodes,            # IN  (n_rows,) where each row's path ends
+    const int32_t[::1] parent,          # IN  (n_nodes,) -1 at the root
+    const intp_t[::1] indptr,           # IN  (n_rows + 1,) room for each path
+    intp_t[::1] indices,                # OUT (indptr[n_rows],)
+):
+    """Write the nodes from the root to the end of each row's path."""
+    cdef ptrdiff_t row, at, node
+    with nogil:
+        for row in range(nodes.shape[0]):
+            node = nodes[row]
+            for at in range(indptr[row + 1] - 1, indptr[row] - 1, -1):
+                indices[at] = node
+                node = parent[node]
+
+
 def leaf_shares(
     const intp_t[::1] leaves,           # IN  (n_rows,)
     const int64_t[::1] leaf_start,      # IN  (n_leaves + 1,)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import ArrayLike, NDArray
+    from scipy import sparse
 
     from fasttree.table import EncodedTable
 
@@ -109,6 +110,22 @@ class BaseDecisionTree(TableInputMixin):
         """
         check_is_fitted(self)
         return inference.apply(self.tree_, self._matrix(X), self._n_threads())
+
+    def decision_path(self, X: ArrayLike) -> sparse.csr_matrix | sparse.csr_array:
+        """Return which nodes each row goes through.
+
+        Parameters
+        ----------
+        X : {array-like, data frame} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        CSR matrix of shape (n_samples, node_count)
+            1 at the nodes of each row's path, which are stored from the root to
+            the leaf.
+        """
+        nodes = self.apply(X)
+        return self.tree_.paths_to(nodes)
 
     def cost_complexity_pruning_path(
         self,
