@@ -16,6 +16,7 @@ MODULES = [
     "training",
     "pruning",
     "export",
+    "drawing",
     "versions",
     "estimators",
 ]

@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from fasttree.drawing import export_graphviz, plot_tree
 from fasttree.estimators import DecisionTreeClassifier, DecisionTreeRegressor
 from fasttree.export import export_text
 from fasttree.table import EncodedTable
@@ -13,6 +14,8 @@ __all__ = [
     "DecisionTreeClassifier",
     "DecisionTreeRegressor",
     "EncodedTable",
+    "export_graphviz",
     "export_text",
+    "plot_tree",
     "show_versions",
 ]

@@ -79,13 +79,7 @@ def export_text(
     ValueError
         If `feature_names` or `class_names` have the wrong length.
     """
-    check_is_fitted(decision_tree)
-    tree = getattr(decision_tree, "tree_", None)
-    if not isinstance(tree, Tree):
-        raise TypeError(
-            "decision_tree must be a fitted DecisionTreeClassifier or "
-            f"DecisionTreeRegressor of fasttree, got {type(decision_tree).__name__}"
-        )
+    tree = fitted_tree(decision_tree)
     if feature_names is None:
         feature_names = [f"feature_{i}" for i in range(tree.n_features)]
     feature_names = check_array(feature_names, ensure_2d=False, dtype=None)
@@ -160,7 +154,7 @@ class _Writer:
         tree = self.tree
         name = self.feature_names[tree.feature[node]]
         if tree.is_categorical[node]:
-            names = self._left_categories(node)
+            names = left_categories(tree, node, self.schema)
             left, right = f"{name} in {names}", f"{name} not in {names}"
         else:
             threshold = f"{tree.threshold[node]:.{self.decimals}f}"
@@ -171,18 +165,6 @@ class _Writer:
             else:
                 right += " or missing"
         return left, right
-
-    def _left_categories(self, node: int) -> str:
-        tree = self.tree
-        codes = left_codes(tree, node)
-        categories = _categories(self.schema, int(tree.feature[node]))
-        shown = [
-            str(code if categories is None else categories[code])
-            for code in codes[:_MAX_CATEGORIES_SHOWN].tolist()
-        ]
-        if len(codes) > len(shown):
-            shown.append(f"... {len(codes)} in all")
-        return "{" + ", ".join(shown) + "}"
 
     def _leaf(self, node: int) -> str:
         tree = self.tree
@@ -200,6 +182,39 @@ class _Writer:
         weights = shares * tree.weighted_n_node_samples[node]
         listed = ", ".join(f"{weight:.{self.decimals}f}" for weight in weights)
         return f" weights: [{listed}] class: {winner}"
+
+
+def fitted_tree(decision_tree: Any) -> Tree:
+    """Return the tree of a fitted estimator of this library.
+
+    Raises
+    ------
+    NotFittedError
+        If `decision_tree` is not fitted.
+    TypeError
+        If `decision_tree` has no tree of this library.
+    """
+    check_is_fitted(decision_tree)
+    tree = getattr(decision_tree, "tree_", None)
+    if not isinstance(tree, Tree):
+        raise TypeError(
+            "decision_tree must be a fitted DecisionTreeClassifier or "
+            f"DecisionTreeRegressor of fasttree, got {type(decision_tree).__name__}"
+        )
+    return tree
+
+
+def left_categories(tree: Tree, node: int, schema: Any) -> str:
+    """Return the set of categories that goes left, shortened if there are many."""
+    codes = left_codes(tree, node)
+    categories = _categories(schema, int(tree.feature[node]))
+    shown = [
+        str(code if categories is None else categories[code])
+        for code in codes[:_MAX_CATEGORIES_SHOWN].tolist()
+    ]
+    if len(codes) > len(shown):
+        shown.append(f"... {len(codes)} in all")
+    return "{" + ", ".join(shown) + "}"
 
 
 def left_codes(tree: Tree, node: int) -> NDArray[np.intp]:
