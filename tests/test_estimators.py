@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import NotFittedError
@@ -292,8 +291,6 @@ def test_bad_data(estimator):
         _ = estimator.feature_importances_
     with pytest.raises(ValueError, match="single output only"):
         estimator.fit(IRIS, np.stack([SPECIES, SPECIES], axis=1))
-    with pytest.raises(TypeError, match=r"(?i)sparse"):
-        estimator.fit(sparse.csr_array(IRIS), SPECIES)
     with pytest.raises(ValueError, match="infinity"):
         estimator.fit(np.where(IRIS > 6, np.inf, IRIS), SPECIES)
     with pytest.raises(ValueError, match=r"(?i)complex"):

@@ -9,6 +9,7 @@ import numpy as np
 
 from fasttree import threads
 from fasttree._kernels import predict as kernels
+from fasttree.table import SparseRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,13 +33,15 @@ def _row_blocks(
     return list(itertools.pairwise(bounds))
 
 
-def find_leaves(tree: Tree, X: NDArray[Any], n_threads: int = 1) -> NDArray[np.intp]:
+def find_leaves(
+    tree: Tree, X: NDArray[Any] | SparseRows, n_threads: int = 1
+) -> NDArray[np.intp]:
     """Return the leaf number (leaves in node order) of each row.
 
     Parameters
     ----------
     tree : Tree
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray of shape (n_samples, n_features), or SparseRows
         Numbers and category codes, NaN where missing; best C-contiguous float32
         or float64, of which no copy is made.
     n_threads : int, default=1
@@ -48,6 +51,12 @@ def find_leaves(tree: Tree, X: NDArray[Any], n_threads: int = 1) -> NDArray[np.i
     -------
     ndarray of shape (n_samples,), intp
     """
+    if isinstance(X, SparseRows):
+        leaves = np.empty(len(X), np.intp)
+        for start, block in X.blocks():
+            stop = start + len(block)
+            leaves[start:stop] = find_leaves(tree, block, n_threads)
+        return leaves
     X = tree.check_matrix(X)
     packed = tree.packed
     leaves = np.empty(len(X), np.intp)
@@ -57,13 +66,15 @@ def find_leaves(tree: Tree, X: NDArray[Any], n_threads: int = 1) -> NDArray[np.i
     return leaves
 
 
-def apply(tree: Tree, X: NDArray[Any], n_threads: int = 1) -> NDArray[np.intp]:
+def apply(
+    tree: Tree, X: NDArray[Any] | SparseRows, n_threads: int = 1
+) -> NDArray[np.intp]:
     """Return the node number of the leaf that each row reaches."""
     return tree.leaf_nodes.take(find_leaves(tree, X, n_threads))
 
 
 def predict_value(
-    tree: Tree, X: NDArray[Any], n_threads: int = 1
+    tree: Tree, X: NDArray[Any] | SparseRows, n_threads: int = 1
 ) -> NDArray[np.float64]:
     """Return the value of each row's leaf, for a regression tree."""
     return tree.leaf_value.take(find_leaves(tree, X, n_threads))
@@ -77,13 +88,15 @@ def leaf_winners(tree: Tree) -> NDArray[np.int32]:
     return tree.leaf_class[candidates[np.searchsorted(candidates, starts[:-1])]]
 
 
-def predict_class(tree: Tree, X: NDArray[Any], n_threads: int = 1) -> NDArray[np.int32]:
+def predict_class(
+    tree: Tree, X: NDArray[Any] | SparseRows, n_threads: int = 1
+) -> NDArray[np.int32]:
     """Return the class code that has the largest share of each row's leaf."""
     return leaf_winners(tree).take(find_leaves(tree, X, n_threads))
 
 
 def predict_shares(
-    tree: Tree, X: NDArray[Any], n_threads: int = 1
+    tree: Tree, X: NDArray[Any] | SparseRows, n_threads: int = 1
 ) -> NDArray[np.float64]:
     """Return the class fractions of each row's leaf.
 

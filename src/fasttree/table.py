@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from scipy import sparse
 from sklearn.utils.validation import check_array
 
 from fasttree._kernels import encode
@@ -21,7 +22,7 @@ from fasttree.encoding import (
 from fasttree.threads import resolve_n_jobs, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -34,6 +35,9 @@ MAX_INTEGER = 2**53
 #: Columns that are held as floats at once, beside the caller's data: as many
 #: float32 as a cache line of a C-ordered matrix has. More threads hold more.
 COLUMNS_AT_ONCE = 16
+
+#: Values of a block of rows that prediction makes dense at once.
+DENSE_AT_ONCE = 2**20
 
 #: Values below which starting threads costs more than it saves.
 SERIAL_BELOW = 50_000
@@ -82,13 +86,15 @@ class EncodedTable:
         unknown_category: str = "missing",
         n_jobs: int | None = None,
     ) -> EncodedTable:
-        """Encode an array or data frame.
+        """Encode an array, sparse matrix or data frame.
 
         Parameters
         ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-            Array of any numeric dtype and memory layout, or a pandas, polars or
-            pyarrow frame. NaN and null are missing values.
+        X : array-like, sparse or data frame of shape (n_samples, n_features)
+            Array of any numeric dtype and memory layout, SciPy's sparse matrix or
+            array of any format (best CSC), or a pandas, polars or pyarrow frame.
+            NaN and null are missing values; what is not stored in a sparse matrix
+            is 0. Only some columns at a time are made dense.
         max_bins : int or None, default=None
             None gives each distinct value of a numeric column a code of its own.
             An integer from 2 to 65535 cuts columns of more distinct values than
@@ -115,7 +121,7 @@ default=None
         Raises
         ------
         TypeError
-            If an argument is of the wrong type, or `X` is sparse or lazy.
+            If an argument is of the wrong type, or `X` is lazy.
         ValueError
             If an argument is out of its range, or if `X` is empty, not
             two-dimensional, complex, infinite anywhere, has integers beyond 2**53
@@ -274,14 +280,21 @@ class InputSchema:
     def n_features(self) -> int:
         return len(self.single)
 
+    @property
+    def has_categories(self) -> bool:
+        """Whether any column is categorical."""
+        return any(values is not None for values in self.categories)
+
     def to_matrix(self, X: Any) -> NDArray:
         """Return data as the matrix that prediction compares with thresholds.
 
         Parameters
         ----------
-        X : array-like, data frame or EncodedTable of shape (n_samples, n_features)
+        X : array-like, sparse, data frame or EncodedTable of shape \
+(n_samples, n_features)
             A frame's columns are found by name if the training data had names. A
-            table must have the categories of the training data.
+            table must have the categories of the training data. `SparseRows`
+            needs less memory for a sparse matrix.
 
         Returns
         -------
@@ -300,7 +313,10 @@ class InputSchema:
         """
         if isinstance(X, EncodedTable):
             return self._decode(X)
-        has_categories = any(values is not None for values in self.categories)
+        if sparse.issparse(X):
+            check_sparse(X)
+            X = X.toarray()
+        has_categories = self.has_categories
         source = _open(
             X, keep_objects=has_categories, dtypes=None if has_categories else self._to
         )
@@ -394,6 +410,65 @@ class InputSchema:
         return matrix
 
 
+class SparseRows:
+    """A sparse matrix that prediction reads as dense blocks of rows.
+
+    Parameters
+    ----------
+    X : sparse matrix or array of shape (n_samples, n_features)
+        It has passed `check_sparse`.
+    schema : InputSchema or None
+        How to read the blocks; None takes their numbers as they are.
+    """
+
+    def __init__(self, X: Any, schema: InputSchema | None) -> None:
+        self.X = X.tocsr()
+        self.schema = schema
+
+    def __len__(self) -> int:
+        return self.X.shape[0]
+
+    def blocks(self) -> Iterator[tuple[int, NDArray]]:
+        """Yield the first row of each block, and the block."""
+        n_rows, n_features = self.X.shape
+        step = max(1, DENSE_AT_ONCE // n_features)
+        for start in range(0, n_rows, step):
+            block = self.X[start : start + step].toarray()
+            yield start, block if self.schema is None else self.schema.to_matrix(block)
+
+
+def check_sparse(X: Any) -> None:
+    """Check that the indices of a sparse matrix lie inside it.
+
+    SciPy does not, when it converts or slices, and would write anywhere.
+
+    Raises
+    ------
+    ValueError
+        If they do not, or `X` is not two-dimensional.
+    """
+    if X.ndim != 2:
+        raise ValueError(f"X must have two dimensions, got a sparse array of {X.ndim}")
+    if X.format in {"csr", "csc", "bsr"}:
+        try:
+            X.check_format(full_check=True)
+        except ValueError as error:
+            raise ValueError(f"X is not a valid sparse matrix: {error}") from None
+        if X.format == "bsr":
+            return
+        n_stored = X.indptr[-1]
+        problem = len(X.indices) < n_stored or len(X.data) < n_stored
+    elif X.format == "coo":
+        problem = X.row.shape != X.data.shape or X.col.shape != X.data.shape
+        for index, size in ((X.row, X.shape[0]), (X.col, X.shape[1])):
+            if index.size and (index.min() < 0 or index.max() >= size):
+                problem = True
+    else:
+        return
+    if problem:
+        raise ValueError("X is not a valid sparse matrix: indices are out of range")
+
+
 def _equal_categories(first: NDArray | None, second: NDArray | None) -> bool:
     if first is None or second is None:
         return first is second
@@ -470,6 +545,30 @@ class _ArraySource:
         return values
 
 
+class _SparseSource:
+    """A sparse matrix, in columns; what is not stored is 0."""
+
+    feature_names = None
+
+    def __init__(self, X: Any) -> None:
+        self.X = X
+        self.n_rows, self.n_features = X.shape
+
+    def has_labels(self, position: int) -> bool:  # noqa: ARG002 - as _FrameSource
+        return False
+
+    def read(
+        self, start: int, stop: int, is_categorical: NDArray, n_threads: int
+    ) -> list[_Numbers | _Labels]:
+        # In Fortran order, and duplicates are added up.
+        block = _ArraySource(self.X[:, start:stop].toarray(order="F"))
+        columns = block.read(0, stop - start, is_categorical[start:stop], n_threads)
+        return [
+            replace(column, name=f"column {position}")
+            for position, column in enumerate(columns, start)
+        ]
+
+
 class _FrameSource:
     """A data frame."""
 
@@ -500,7 +599,7 @@ class _FrameSource:
         ]
 
 
-_Source = _ArraySource | _FrameSource
+_Source = _ArraySource | _SparseSource | _FrameSource
 
 
 def _open(X: Any, *, keep_objects: bool, dtypes: list[type] | None = None) -> _Source:
@@ -511,6 +610,12 @@ def _open(X: Any, *, keep_objects: bool, dtypes: list[type] | None = None) -> _S
     """
     if isinstance(X, EncodedTable):
         raise TypeError("X is an EncodedTable already")
+    if sparse.issparse(X):
+        check_sparse(X)
+        columns = check_array(
+            X, accept_sparse="csc", ensure_all_finite=False, input_name="X"
+        )
+        return _SparseSource(columns)
     frame = nw.from_native(X, pass_through=True, eager_only=True)
     if isinstance(frame, nw.DataFrame):
         return _FrameSource(frame)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import (
@@ -21,7 +22,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from fasttree.table import EncodedTable
+from fasttree.table import EncodedTable, SparseRows, check_sparse
 from fasttree.threads import resolve_n_jobs
 
 if TYPE_CHECKING:
@@ -57,13 +58,24 @@ def holds_labels(X: Any) -> bool:
     return isinstance(X, np.ndarray) and X.dtype.kind in "OUS"
 
 
+def check_unchecked(X: Any) -> None:
+    """Check what must be true of `X` even where `check_input` is false."""
+    if not isinstance(X, np.ndarray) and not sparse.issparse(X):
+        raise TypeError(
+            "X must be a NumPy array or a sparse matrix with check_input=False, got "
+            f"{type(X).__name__}"
+        )
+    if X.ndim != 2:
+        raise ValueError(f"X must have two dimensions, got shape {X.shape}")
+
+
 class TableInputMixin(BaseEstimator):
     """Reading X and y for estimators that train on an EncodedTable."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
-        tags.input_tags.sparse = False
+        tags.input_tags.sparse = True
         tags.target_tags.multi_output = False
         return tags
 
@@ -87,21 +99,35 @@ class TableInputMixin(BaseEstimator):
             n_jobs=self.n_jobs,
         )
 
-    def _check_data(self, X: Any, y: Any, *, y_numeric: bool) -> tuple[Any, Any]:
+    def _check_data(
+        self, X: Any, y: Any, *, y_numeric: bool, check_input: bool
+    ) -> tuple[Any, Any]:
         """Return `X` and a 1-D `y`, and set ``n_features_in_`` and names."""
-        if isinstance(X, EncodedTable) or is_frame(X):
-            if y is None:
-                raise ValueError(
-                    f"{type(self).__name__} requires y to be passed, but the target "
-                    "y is None"
-                )
+        if sparse.issparse(X):
+            check_sparse(X)
+        if not check_input and not isinstance(X, EncodedTable):
+            check_unchecked(X)
+            self.n_features_in_ = X.shape[1]
+            vars(self).pop("feature_names_in_", None)
+        elif isinstance(X, EncodedTable) or is_frame(X):
             self._reset_features(X)
         elif y is None:
             # scikit-learn has the words for it.
             validate_data(self, X, y)
         else:
             labels = self.categorical_features is not None and holds_labels(X)
-            X = validate_data(self, X, ensure_all_finite=False, dtype=_DTYPE[labels])
+            X = validate_data(
+                self,
+                X,
+                accept_sparse="csc",
+                ensure_all_finite=False,
+                dtype=_DTYPE[labels],
+            )
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target "
+                "y is None"
+            )
         y = check_array(
             y,
             ensure_2d=False,
@@ -156,25 +182,36 @@ class TableInputMixin(BaseEstimator):
             )
         return weights
 
-    def _matrix(self, X: Any) -> NDArray[Any]:
-        """Return the matrix of `X` that prediction kernels take."""
+    def _matrix(self, X: Any, check_input: bool = True) -> NDArray[Any] | SparseRows:
+        """Return `X` as `inference` takes it."""
         if isinstance(X, EncodedTable):
             return self.schema_.to_matrix(X)
+        if sparse.issparse(X):
+            check_sparse(X)
+        if not check_input:
+            check_unchecked(X)
+            _check_n_features(self, X, reset=False)
+            # Categories must become codes, checked or not.
+            schema = self.schema_ if self.schema_.has_categories else None
+            if sparse.issparse(X):
+                return SparseRows(X, schema)
+            return X if schema is None else schema.to_matrix(X)
         if is_frame(X):
             if not hasattr(self, "feature_names_in_"):
                 _check_feature_names(self, X, reset=False)
                 _check_n_features(self, X, reset=False)
         else:
-            labels = holds_labels(X) and any(
-                categories is not None for categories in self.schema_.categories
-            )
+            labels = holds_labels(X) and self.schema_.has_categories
             X = validate_data(
                 self,
                 X,
                 reset=False,
+                accept_sparse="csr",
                 ensure_all_finite=False,
                 dtype=_DTYPE[labels],
             )
+        if sparse.issparse(X):
+            return SparseRows(X, self.schema_)
         return self.schema_.to_matrix(X)
 
     def _n_threads(self) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context, clone
-from sklearn.utils import Bunch, compute_sample_weight
+from sklearn.utils import Bunch, compute_sample_weight, metadata_routing
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
@@ -62,6 +62,13 @@ _CONSTRAINTS: dict[str, list[Any]] = {
 class BaseDecisionTree(TableInputMixin):
     """What both kinds of tree share."""
 
+    # As in scikit-learn: an optimisation, not for pipelines to pass around.
+    __metadata_request__fit: ClassVar = {"check_input": metadata_routing.UNUSED}
+    __metadata_request__predict: ClassVar = {"check_input": metadata_routing.UNUSED}
+    __metadata_request__predict_proba: ClassVar = {
+        "check_input": metadata_routing.UNUSED
+    }
+
     def _growth_params(self, n_rows: int, n_features: int) -> training.GrowthParams:
         min_samples_leaf = resolve_min_samples(self.min_samples_leaf, n_rows, 1)
         min_samples_split = resolve_min_samples(self.min_samples_split, n_rows, 2)
@@ -97,26 +104,36 @@ class BaseDecisionTree(TableInputMixin):
         check_is_fitted(self)
         return self.tree_.n_leaves
 
-    def apply(self, X: ArrayLike) -> NDArray[np.intp]:
+    def apply(self, X: ArrayLike, check_input: bool = True) -> NDArray[np.intp]:
         """Return the node number of the leaf that each row reaches.
 
         Parameters
         ----------
-        X : {array-like, data frame} of shape (n_samples, n_features)
+        X : {array-like, sparse, data frame} of shape (n_samples, n_features)
+        check_input : bool, default=True
+            False leaves out the checks and conversions of `X`, which must be an
+            array of numbers or sparse then, for those who have done them.
 
         Returns
         -------
         ndarray of shape (n_samples,), intp
         """
         check_is_fitted(self)
-        return inference.apply(self.tree_, self._matrix(X), self._n_threads())
+        return inference.apply(
+            self.tree_, self._matrix(X, check_input), self._n_threads()
+        )
 
-    def decision_path(self, X: ArrayLike) -> sparse.csr_matrix | sparse.csr_array:
+    def decision_path(
+        self, X: ArrayLike, check_input: bool = True
+    ) -> sparse.csr_matrix | sparse.csr_array:
         """Return which nodes each row goes through.
 
         Parameters
         ----------
-        X : {array-like, data frame} of shape (n_samples, n_features)
+        X : {array-like, sparse, data frame} of shape (n_samples, n_features)
+        check_input : bool, default=True
+            False leaves out the checks and conversions of `X`, which must be an
+            array of numbers or sparse then, for those who have done them.
 
         Returns
         -------
@@ -124,7 +141,7 @@ class BaseDecisionTree(TableInputMixin):
             1 at the nodes of each row's path, which are stored from the root to
             the leaf.
         """
-        nodes = self.apply(X)
+        nodes = self.apply(X, check_input)
         return self.tree_.paths_to(nodes)
 
     def cost_complexity_pruning_path(
@@ -139,7 +156,8 @@ class BaseDecisionTree(TableInputMixin):
 
         Parameters
         ----------
-        X : {array-like, data frame, EncodedTable} of shape (n_samples, n_features)
+        X : {array-like, sparse, data frame, EncodedTable} of shape \
+(n_samples, n_features)
             As in `fit`.
         y : array-like of shape (n_samples,)
             As in `fit`.
@@ -279,17 +297,24 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         X: ArrayLike | EncodedTable,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
+        check_input: bool = True,
     ) -> Self:
         """Grow the tree.
 
         Parameters
         ----------
-        X : {array-like, data frame, EncodedTable} of shape (n_samples, n_features)
-            NaN and None are missing values.
+        X : {array-like, sparse, data frame, EncodedTable} of shape \
+(n_samples, n_features)
+            NaN and None are missing values; what a sparse matrix does not store is
+            0.
         y : array-like of shape (n_samples,)
             Class labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative.
+        check_input : bool, default=True
+            False leaves out scikit-learn's checks and conversions of `X`, which
+            must be an array or sparse then, for those who have done them. Whatever
+            could make the tree wrong, infinities among it, is found all the same.
 
         Returns
         -------
@@ -302,7 +327,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         """
         n_threads = self._n_threads()
         with old_state_on_error(self):
-            X, y = self._check_data(X, y, y_numeric=False)
+            X, y = self._check_data(X, y, y_numeric=False, check_input=check_input)
             check_classification_targets(y)
             classes, codes = np.unique(y, return_inverse=True)
             class_weights = None
@@ -319,27 +344,37 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
             self._keep(table, params)
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
+    def predict(self, X: ArrayLike, check_input: bool = True) -> NDArray[Any]:
         """Return the most frequent class of each row's leaf.
 
         Parameters
         ----------
-        X : {array-like, data frame} of shape (n_samples, n_features)
+        X : {array-like, sparse, data frame} of shape (n_samples, n_features)
+        check_input : bool, default=True
+            False leaves out the checks and conversions of `X`, which must be an
+            array of numbers or sparse then, for those who have done them.
 
         Returns
         -------
         ndarray of shape (n_samples,)
         """
         check_is_fitted(self)
-        codes = inference.predict_class(self.tree_, self._matrix(X), self._n_threads())
+        codes = inference.predict_class(
+            self.tree_, self._matrix(X, check_input), self._n_threads()
+        )
         return self.classes_.take(codes)
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+    def predict_proba(
+        self, X: ArrayLike, check_input: bool = True
+    ) -> NDArray[np.float64]:
         """Return the class fractions of each row's leaf.
 
         Parameters
         ----------
-        X : {array-like, data frame} of shape (n_samples, n_features)
+        X : {array-like, sparse, data frame} of shape (n_samples, n_features)
+        check_input : bool, default=True
+            False leaves out the checks and conversions of `X`, which must be an
+            array of numbers or sparse then, for those who have done them.
 
         Returns
         -------
@@ -347,7 +382,9 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
             Columns in the order of ``classes_``.
         """
         check_is_fitted(self)
-        return inference.predict_shares(self.tree_, self._matrix(X), self._n_threads())
+        return inference.predict_shares(
+            self.tree_, self._matrix(X, check_input), self._n_threads()
+        )
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the logarithm of `predict_proba`, -inf where that is 0."""
@@ -456,17 +493,24 @@ class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
         X: ArrayLike | EncodedTable,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
+        check_input: bool = True,
     ) -> Self:
         """Grow the tree.
 
         Parameters
         ----------
-        X : {array-like, data frame, EncodedTable} of shape (n_samples, n_features)
-            NaN and None are missing values.
+        X : {array-like, sparse, data frame, EncodedTable} of shape \
+(n_samples, n_features)
+            NaN and None are missing values; what a sparse matrix does not store is
+            0.
         y : array-like of shape (n_samples,)
             Finite numbers.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative.
+        check_input : bool, default=True
+            False leaves out scikit-learn's checks and conversions of `X`, which
+            must be an array or sparse then, for those who have done them. Whatever
+            could make the tree wrong, infinities among it, is found all the same.
 
         Returns
         -------
@@ -479,7 +523,7 @@ class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
         """
         n_threads = self._n_threads()
         with old_state_on_error(self):
-            X, y = self._check_data(X, y, y_numeric=True)
+            X, y = self._check_data(X, y, y_numeric=True, check_input=check_input)
             weights = self._check_weights(sample_weight, None, X)
             table = self._read_table(X, weights)
             params = self._growth_params(len(y), table.n_features)
@@ -489,16 +533,21 @@ class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
             self._keep(table, params)
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+    def predict(self, X: ArrayLike, check_input: bool = True) -> NDArray[np.float64]:
         """Return the mean target of each row's leaf.
 
         Parameters
         ----------
-        X : {array-like, data frame} of shape (n_samples, n_features)
+        X : {array-like, sparse, data frame} of shape (n_samples, n_features)
+        check_input : bool, default=True
+            False leaves out the checks and conversions of `X`, which must be an
+            array of numbers or sparse then, for those who have done them.
 
         Returns
         -------
         ndarray of shape (n_samples,), float64
         """
         check_is_fitted(self)
-        return inference.predict_value(self.tree_, self._matrix(X), self._n_threads())
+        return inference.predict_value(
+            self.tree_, self._matrix(X, check_input), self._n_threads()
+        )
