@@ -29,7 +29,9 @@ KERNELS = [
     "records",
     "scan",
     "histogram",
+    "draw",
     "subtree",
+    "drawn_subtree",
     "traverse",
 ]
 

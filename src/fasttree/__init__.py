@@ -3,7 +3,12 @@
 from importlib.metadata import version
 
 from fasttree.drawing import export_graphviz, plot_tree
-from fasttree.estimators import DecisionTreeClassifier, DecisionTreeRegressor
+from fasttree.estimators import (
+    DecisionTreeClassifier,
+    DecisionTreeRegressor,
+    ExtraTreeClassifier,
+    ExtraTreeRegressor,
+)
 from fasttree.export import export_text
 from fasttree.table import EncodedTable
 from fasttree.versions import show_versions
@@ -14,6 +19,8 @@ __all__ = [
     "DecisionTreeClassifier",
     "DecisionTreeRegressor",
     "EncodedTable",
+    "ExtraTreeClassifier",
+    "ExtraTreeRegressor",
     "export_graphviz",
     "export_text",
     "plot_tree",

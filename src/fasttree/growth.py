@@ -29,6 +29,7 @@ NODE_DTYPE = np.dtype(
         ("ones", np.int64),
         ("impurity", np.float64),
         ("value", np.float64),
+        ("threshold", np.float64),
         ("payload", np.int64),
         ("set_start", np.int64),
         ("left", np.int32),
@@ -78,6 +79,7 @@ SPLIT_DTYPE = np.dtype(
     [
         ("score", np.float64),
         ("position", np.int64),
+        ("threshold", np.float64),
         ("feature", np.int32),
         ("code_low", np.uint32),
         ("code_high", np.uint32),
@@ -97,6 +99,11 @@ FEATURE_DTYPE = np.dtype(
         ("itemsize", np.uint8),
         ("n_codes", np.uint32),
         ("codes", np.uintp),
+        ("keys", np.uintp),
+        ("lower", np.uintp),
+        ("upper", np.uintp),
+        ("key_size", np.uint8),
+        ("single", np.uint8),
     ],
     align=True,
 )
@@ -113,8 +120,10 @@ class Plan:
     ----------
     problem : kernels.Problem
     n_rows, n_features : int
+    drawn : bool
+        Splits are drawn at random, from keys by row: there are no orders.
     ordered : ndarray of int32
-        Features held as orders.
+        Features held as orders; all of them where splits are drawn.
     tile_of : ndarray of int32, shape (n_features,)
         Tile of each feature, -1 for ordered ones.
     n_tiles : int
@@ -136,6 +145,7 @@ class Plan:
     problem: Any
     n_rows: int
     n_features: int
+    drawn: bool
     ordered: NDArray[np.int32]
     tile_of: NDArray[np.int32]
     n_tiles: int
@@ -317,6 +327,8 @@ class _Growth:
         kept = (_bytes(counts), self.histograms)
         search_tile = plan.problem.search_tile
         search_orders = plan.problem.search_orders
+        if plan.drawn:
+            search_orders = plan.problem.search_drawn
         tasks = [
             *((search_tile, int(tile), *shared, *kept) for tile in tiles),
             *((search_orders, features, *shared) for features in chunks),
@@ -332,10 +344,11 @@ class _Growth:
         ends = np.empty(2 * n_jobs, np.int64)
         keys = np.empty(2 * n_jobs, np.uint64)
         parents: list[tuple[int, bool]] = []
+        split = self.plan.problem.split
+        if self.plan.drawn:
+            split = self.plan.problem.split_drawn
         for i in range(n_jobs):
-            n_left = self.plan.problem.split(
-                _bytes(level.jobs[i : i + 1]), _bytes(splits[i : i + 1])
-            )
+            n_left = split(_bytes(level.jobs[i : i + 1]), _bytes(splits[i : i + 1]))
             begin = int(level.jobs["begin"][i])
             begins[2 * i] = begin
             ends[2 * i] = begins[2 * i + 1] = begin + n_left
@@ -351,6 +364,8 @@ class _Growth:
             np.repeat(level.masks, 2, axis=0),
             parents,
         )
+        if self.plan.drawn:
+            return children
         grows = (children.jobs["leaf"] == 0).reshape(-1, 2).any(axis=1)
         wanted = np.ascontiguousarray(level.masks & grows[:, None]).view(np.uint8)
         ordered = self.plan.ordered[wanted.any(axis=0)[self.plan.ordered]]
@@ -550,7 +565,23 @@ def _in_preorder(
         shift = nodes["payload"][leaves] - leaf_start[:-1]
         source = np.repeat(shift, lengths) + np.arange(leaf_start[-1])
         leaf_class, leaf_weight = leaf_class[source], leaf_weight[source]
+    words = _move_sets(nodes, words)
     return Grown(nodes, leaf_start, leaf_class, leaf_weight, words)
+
+
+def _move_sets(nodes: NDArray[Any], words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Put the category sets in the order of their nodes, whoever grew them."""
+    starts = nodes["set_start"]
+    owners = np.flatnonzero(starts >= 0)
+    if len(owners) == 0:
+        return words
+    ascending = np.sort(starts[owners])
+    place = np.searchsorted(ascending, starts[owners])
+    lengths = np.diff(np.append(ascending, len(words)))[place]
+    ends = np.cumsum(lengths)
+    source = np.repeat(starts[owners] - (ends - lengths), lengths)
+    nodes["set_start"][owners] = ends - lengths
+    return words[source + np.arange(ends[-1])]
 
 
 def grow_depth_first(plan: Plan) -> Grown:

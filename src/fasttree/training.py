@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fasttree import growth
+from fasttree import growth, threads
 from fasttree._kernels import grow as kernels
 from fasttree.tree import Tree
 
@@ -47,6 +47,8 @@ class GrowthParams:
     min_impurity_decrease : float
     seed : int
         In [0, 2**64).
+    splitter : {"best", "random"}
+        Whether every split of a feature is tried, or one drawn at random.
     """
 
     criterion: str
@@ -59,6 +61,7 @@ class GrowthParams:
     max_leaf_nodes: int | None
     min_impurity_decrease: float
     seed: int
+    splitter: str = "best"
 
 
 @dataclass(frozen=True)
@@ -254,8 +257,10 @@ def _make_plan(
     table: EncodedTable, target: _Target, params: GrowthParams, n_threads: int
 ) -> tuple[growth.Plan, Any]:
     n_rows, n_features = table.n_rows, table.n_features
+    drawn = params.splitter == "random"
     features = np.zeros(n_features, growth.FEATURE_DTYPE)
     tile_of = np.full(n_features, -1, np.int32)
+    keys = _keys_by_row(table, n_threads) if drawn else None
     tiled: list[int] = []
     ordered: list[int] = []
     for f, column in enumerate(table.columns):
@@ -265,8 +270,10 @@ def _make_plan(
             column.codes.itemsize == 1
             and not column.is_categorical
             and target.weights.units is None
+            and not drawn
         )
         group = tiled if in_tile else ordered
+        key = (0, 0, 0, 0) if keys is None else _key_fields(column, keys[f])
         features[f] = (
             len(group),
             in_tile,
@@ -275,6 +282,8 @@ def _make_plan(
             column.codes.itemsize,
             column.n_codes,
             column.codes.ctypes.data,
+            *key,
+            column.single,
         )
         if in_tile:
             tile_of[f] = len(tiled) // 8
@@ -286,14 +295,14 @@ def _make_plan(
         kernels.pack_tile([table.columns[f].codes for f in members], tiles[t])
     tiled_features = np.full(8 * n_tiles, -1, np.int32)
     tiled_features[: len(tiled)] = tiled
-    orders = np.empty((len(ordered), n_rows), np.uint32)
-    for slot, f in enumerate(ordered):
+    orders = np.empty((0 if drawn else len(ordered), n_rows), np.uint32)
+    for slot, f in enumerate(ordered[: len(orders)]):
         orders[slot] = table.columns[f].sorted_rows()
         if target.kind == _BINARY:
             kernels.flag_ones(orders[slot], target.label)
     n_runs = max(
         (
-            min(column.n_codes + 1, n_rows)
+            column.n_codes + 1 if drawn else min(column.n_codes + 1, n_rows)
             for column in table.columns
             if column.is_categorical
         ),
@@ -327,17 +336,19 @@ def _make_plan(
             min_weight_leaf,
             params.min_samples_category,
             min_gain,
+            drawn,
         ),
         n_runs,
-        table,
+        (table, keys),
     )
-    capacity = _COPY_BYTES // (2 * n_features)
+    capacity = _COPY_BYTES // ((4 if drawn else 2) * n_features)
     # Only then is a parent's histogram of every column there to subtract from.
     looks_at_all = params.max_features == n_features and params.max_leaf_nodes is None
     plan = growth.Plan(
         problem=problem,
         n_rows=n_rows,
         n_features=n_features,
+        drawn=drawn,
         ordered=np.asarray(ordered, np.int32),
         tile_of=tile_of,
         n_tiles=n_tiles,
@@ -360,6 +371,43 @@ def _column_words(target: _Target) -> int:
     if target.kind == _REGRESSION:
         return 512
     return 128 * target.n_classes if target.n_classes <= _MAX_KEPT_CLASSES else 0
+
+
+def _keys_by_row(table: EncodedTable, n_threads: int) -> list[NDArray[Any]]:
+    """Return each column as the integers that drawn splits look at.
+
+    They are in the order of the values: see the kernel's draw.pxd.
+    """
+
+    def make(column: Any) -> NDArray[Any]:
+        values: NDArray[Any] = np.arange(column.n_codes, dtype=np.int32)
+        last = column.n_codes
+        if _has_value_keys(column):
+            # Adding zero makes negative zero positive.
+            values = column.upper.astype(np.float32 if column.single else np.float64)
+            values = (values + 0).view(np.int32 if column.single else np.int64)
+            values ^= (values >> (8 * values.itemsize - 1)) & np.iinfo(values.dtype).max
+        if not column.is_categorical:
+            last = np.iinfo(values.dtype).max
+        keys = np.empty(len(column.codes), values.dtype)
+        kernels.gather_keys(
+            column.codes, np.append(values, values.dtype.type(last)), keys
+        )
+        return keys
+
+    return threads.run(make, [(column,) for column in table.columns], n_threads)
+
+
+def _has_value_keys(column: Any) -> bool:
+    return column.is_exact and not column.is_categorical
+
+
+def _key_fields(column: Any, keys: NDArray[Any]) -> tuple[int, int, int, int]:
+    """Return the last fields of a FEATURE_DTYPE but for `single`."""
+    bounds = (0, 0)
+    if not column.is_categorical and not column.is_exact:
+        bounds = (column.lower.ctypes.data, column.upper.ctypes.data)
+    return (keys.ctypes.data, *bounds, keys.itemsize)
 
 
 def _min_gain(min_impurity_decrease: float, target: _Target) -> float:
@@ -436,6 +484,7 @@ def _thresholds(nodes: NDArray[Any], table: EncodedTable) -> NDArray[np.float64]
 
     Exact columns are cut half-way between the two values that the node holds on
     either side; binned ones at the middle one of the cuts between the two bins.
+    Drawn splits bring their threshold along.
     """
     threshold = np.full(len(nodes), -2.0)
     threshold[nodes["set_start"] >= 0] = np.nan
@@ -449,7 +498,7 @@ def _thresholds(nodes: NDArray[Any], table: EncodedTable) -> NDArray[np.float64]
             low = low + (np.minimum(high, column.n_codes) - 1 - low) // 2
             high = low + 1
         threshold[at] = midpoints(column, low, high)
-    return threshold
+    return np.where(np.isnan(nodes["threshold"]), threshold, nodes["threshold"])
 
 
 def midpoints(

@@ -24,6 +24,11 @@ def partition_order(
     goes_left: NDArray[np.uint8],
     spare: NDArray[np.uint32],
 ) -> int: ...
+def gather_keys(
+    codes: NDArray[np.unsignedinteger[Any]],
+    table: NDArray[np.signedinteger[Any]],
+    out: NDArray[np.signedinteger[Any]],
+) -> None: ...
 def sort_local(
     codes: NDArray[np.uint64], shift: int, missing_code: int
 ) -> NDArray[np.uint16]: ...
@@ -45,7 +50,7 @@ class Problem:
         orders: NDArray[np.uint32],
         tiles: NDArray[np.uint64],
         tiled: NDArray[np.int32],
-        limits: tuple[int, int, int, int, int, int, float],
+        limits: tuple[int, int, int, int, int, int, float, bool],
         run_capacity: int,
         owned: object,
     ) -> None: ...
@@ -74,6 +79,17 @@ class Problem:
         counts: NDArray[np.uint8],
         histograms: NDArray[np.uint64],
     ) -> None: ...
+    def search_drawn(
+        self,
+        features: NDArray[np.int32],
+        jobs: NDArray[np.uint8],
+        totals: NDArray[np.int64],
+        selected: NDArray[np.uint8],
+        splits: NDArray[np.uint8],
+    ) -> None: ...
+    def split_drawn(
+        self, job_bytes: NDArray[np.uint8], split_bytes: NDArray[np.uint8]
+    ) -> int: ...
     def split(
         self, job_bytes: NDArray[np.uint8], split_bytes: NDArray[np.uint8]
     ) -> int: ...

@@ -7,6 +7,7 @@ memory for subtrees.
 
 import numpy as np
 
+from libc.math cimport NAN
 from libc.stdint cimport (
     int32_t,
     int64_t,
@@ -18,6 +19,17 @@ from libc.stdint cimport (
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from fasttree._kernels.draw cimport (
+    DrawSpace,
+    draw_feature,
+    draw_of_node,
+    free_draws,
+    narrow_or_wide,
+    part_rows,
+    record_drawn,
+    reserve_draws,
+)
+from fasttree._kernels.drawn_subtree cimport grow_drawn_frames
 from fasttree._kernels.histogram cimport (
     BINS,
     TILE,
@@ -74,6 +86,11 @@ from fasttree._kernels.types cimport (
     Split,
     Target,
 )
+
+ctypedef fused code_t:
+    uint8_t
+    uint16_t
+    uint32_t
 
 # A wide node to search. Mirrored by fasttree.growth.JOB_DTYPE.
 cdef struct Job:
@@ -205,6 +222,16 @@ def partition_order(
         &entries[0], entries.shape[0], &goes_left[0], &spare[0])
 
 
+def gather_keys(
+    const code_t[::1] codes, const narrow_or_wide[::1] table, narrow_or_wide[::1] out
+):
+    """Write `table[codes]` to `out`."""
+    cdef int64_t i
+    with nogil:
+        for i in range(out.shape[0]):
+            out[i] = table[codes[i]]
+
+
 cdef class Problem:
     """Table and target of one fit, as the growth kernels see them.
 
@@ -266,7 +293,8 @@ cdef class Problem:
         (self.view.limits.max_depth, self.view.limits.min_samples_split,
          self.view.limits.min_samples_leaf, self.view.limits.max_features,
          self.view.limits.min_weight_leaf,
-         self.view.limits.min_samples_category, self.view.limits.min_gain) = limits
+         self.view.limits.min_samples_category, self.view.limits.min_gain,
+         self.view.limits.drawn) = limits
         self.view.run_capacity = run_capacity
         self.view.goes_left = <uint8_t*>calloc(n, 1)
         self.view.local = <uint16_t*>calloc(n, sizeof(uint16_t))
@@ -457,6 +485,88 @@ cdef class Problem:
         if failed:
             raise MemoryError("no memory for the work arrays of a split search")
 
+    def search_drawn(
+        self, const int32_t[::1] features, const uint8_t[::1] jobs,
+        int64_t[:, ::1] totals, const uint8_t[:, ::1] selected, uint8_t[::1] splits,
+    ):
+        """Draw a split of each column in every job that selected it."""
+        cdef const Job* job = <const Job*>&jobs[0]
+        cdef int64_t n_jobs = selected.shape[0], i, j, longest = 0
+        cdef Split* best
+        cdef const uint32_t* rows
+        cdef const Feature* feature
+        cdef uint64_t node_draw
+        cdef int32_t f
+        cdef bint failed
+        cdef DrawSpace space
+        with nogil:
+            for j in range(n_jobs):
+                longest = max(longest, job[j].stat.n)
+            failed = not reserve_draws(&space, longest, self.view.target.n_classes,
+                                       self.view.run_capacity)
+            if not failed:
+                for j in range(n_jobs):
+                    rows = self.view.rows + job[j].begin
+                    node_draw = draw_of_node(job[j].key)
+                    if self.view.target.kind == CLASSES:
+                        space.totals = &totals[j, 0]
+                    elif self.view.target.kind == BINARY:
+                        for i in range(job[j].stat.n):
+                            space.ones[i] = self.view.target.label[rows[i]]
+                    for i in range(features.shape[0]):
+                        f = features[i]
+                        if not selected[j, f]:
+                            continue
+                        feature = self.view.features + f
+                        best = <Split*>&splits[0] + f * n_jobs + j
+                        best.constant = not draw_feature(
+                            feature, f, feature.keys, rows, node_draw,
+                            &self.view.target, &job[j].stat, &self.view.limits, &space,
+                            best)
+            free_draws(&space)
+        if failed:
+            raise MemoryError("no memory for the work arrays of a split search")
+
+    def split_drawn(
+        self, const uint8_t[::1] job_bytes, const uint8_t[::1] split_bytes
+    ):
+        """Carry out a drawn split of a wide node, as `split` does others.
+
+        Returns
+        -------
+        int
+            How many rows went left. The node's record stands last in the arena.
+        """
+        cdef const Job* job = <const Job*>&job_bytes[0]
+        cdef const Split* split = <const Split*>&split_bytes[0]
+        cdef const Feature* feature = self.view.features + split.feature
+        cdef int64_t n = job.stat.n, n_left = 0
+        cdef uint32_t* rows = self.view.rows + job.begin
+        cdef uint32_t* spare
+        cdef int64_t* sizes
+        cdef NodeRecord* record
+        cdef bint failed
+        with nogil:
+            spare = <uint32_t*>calloc(n, sizeof(uint32_t))
+            sizes = <int64_t*>calloc(
+                feature.n_codes + 1 if feature.categorical else 1, sizeof(int64_t))
+            failed = (spare == NULL or sizes == NULL
+                      or not reserve_nodes(&self.arena, 1))
+            if not failed:
+                n_left = part_rows(feature, feature.keys, rows, n, split,
+                                   draw_of_node(job.key), &self.view.limits, sizes,
+                                   spare)
+                record = self.arena.nodes + self.arena.n_nodes
+                self.begin_record(record, job)
+                failed = not record_drawn(&self.arena, record, feature, feature.keys,
+                                          rows, n, n_left, split)
+                self.arena.n_nodes += 1
+            free(spare)
+            free(sizes)
+        if failed:
+            raise MemoryError("no memory to split a node")
+        return n_left
+
     def split(self, const uint8_t[::1] job_bytes, const uint8_t[::1] split_bytes):
         """Carry out a split of a wide node, but for its orders.
 
@@ -527,6 +637,7 @@ cdef class Problem:
         record.ones = job.stat.sum
         record.impurity = job.stat.impurity
         record.value = job.stat.value
+        record.threshold = NAN
         record.payload = -1
         record.set_start = -1
         record.left = record.right = -1
@@ -607,6 +718,8 @@ cdef class Worker:
     """One thread's memory for subtrees of up to `capacity` rows of `problem`."""
 
     cdef Workspace w
+    cdef DrawSpace draws
+    cdef int64_t* columns     # (n_features, capacity) keys, where splits are drawn
     cdef Target target
     cdef const View* view
     cdef Problem problem
@@ -622,7 +735,14 @@ cdef class Worker:
         w.capacity = capacity
         w.n_features = F
         w.n_words = problem.view.n_words
-        w.lists = <uint16_t*>calloc(F * capacity, sizeof(uint16_t))
+        if problem.view.limits.drawn:
+            self.columns = <int64_t*>calloc(F * capacity, sizeof(int64_t))
+            if self.columns == NULL or not reserve_draws(
+                    &self.draws, capacity, problem.view.target.n_classes,
+                    problem.view.run_capacity):
+                raise MemoryError("no memory for the work arrays of a fit")
+        w.lists = <uint16_t*>calloc(
+            1 if problem.view.limits.drawn else F * capacity, sizeof(uint16_t))
         w.ids = <uint16_t*>calloc(capacity, sizeof(uint16_t))
         w.spare = <uint16_t*>calloc(capacity, sizeof(uint16_t))
         w.goes_left = <uint8_t*>calloc(capacity, 1)
@@ -656,6 +776,8 @@ cdef class Worker:
             self.target.weight = w.weight
 
     def __dealloc__(self):
+        free(self.columns)
+        free_draws(&self.draws)
         free(self.w.lists)
         free(self.w.ids)
         free(self.w.spare)
@@ -690,7 +812,11 @@ cdef class Worker:
                 starts[j] = self.w.arena.n_nodes
                 memcpy(self.w.masks, &masks[j, 0], self.w.n_words * sizeof(uint64_t))
                 copy_node(self.view, &self.w, job + j)
-                grown = grow_copied(self.view, &self.w, &self.target, job + j)
+                if self.view.limits.drawn:
+                    grown = grow_copied_keys(self.view, &self.w, &self.draws,
+                                             self.columns, &self.target, job + j)
+                else:
+                    grown = grow_copied(self.view, &self.w, &self.target, job + j)
                 if not grown:
                     break
         if not grown:
@@ -699,9 +825,7 @@ cdef class Worker:
         return (np.asarray(starts), *arena_arrays(&self.w.arena))
 
 
-cdef bint grow_copied(
-    const View* view, Workspace* w, const Target* target, const Job* job
-) noexcept nogil:
+cdef inline Frame first_frame(const Job* job) noexcept nogil:
     cdef Frame root
     root.stat = job.stat
     root.begin = 0
@@ -710,6 +834,40 @@ cdef bint grow_copied(
     root.parent = -1
     root.right = False
     root.leaf = job.leaf != 0
+    return root
+
+
+cdef bint grow_copied_keys(
+    const View* view, Workspace* w, DrawSpace* draws, int64_t* columns,
+    const Target* target, const Job* job
+) noexcept nogil:
+    """Copy the keys of the columns that may vary, and grow on them."""
+    cdef Frame root = first_frame(job)
+    cdef const Feature* feature
+    cdef const uint32_t* rows = view.rows + job.begin
+    cdef int64_t* wide
+    cdef int32_t* narrow
+    cdef int64_t f, i
+    for f in range(view.n_features):
+        feature = view.features + f
+        if root.leaf or not w.masks[f >> 6] >> (f & 63) & 1:
+            continue
+        wide = columns + f * w.capacity
+        narrow = <int32_t*>wide
+        if feature.key_size == sizeof(int64_t):
+            for i in range(job.stat.n):
+                wide[i] = (<const int64_t*>feature.keys)[rows[i]]
+        else:
+            for i in range(job.stat.n):
+                narrow[i] = (<const int32_t*>feature.keys)[rows[i]]
+    return grow_drawn_frames(w, draws, columns, view.features, &view.limits, target,
+                             &root)
+
+
+cdef bint grow_copied(
+    const View* view, Workspace* w, const Target* target, const Job* job
+) noexcept nogil:
+    cdef Frame root = first_frame(job)
     return grow_frames(w, view.features, &view.limits, target, &root)
 
 
@@ -736,7 +894,7 @@ cdef void copy_node(const View* view, Workspace* w, const Job* job) noexcept nog
     if view.target.weight != NULL:
         for i in range(n):
             w.weight[i] = view.target.weight[rows[i]]
-    if job.leaf:
+    if job.leaf or view.limits.drawn:
         return
     for f in range(view.n_features):
         feature = view.features + f

@@ -10,6 +10,7 @@ cdef struct NodeRecord:
     int64_t ones              # BINARY: rows of class 1
     double impurity
     double value              # REGRESSION: mean of response
+    double threshold          # drawn splits; else NAN: the midpoint of the codes
     int64_t payload           # first of its classes in the arena, or -1
     int64_t set_start         # first word of its category set, or -1
     int32_t left              # -1: leaf

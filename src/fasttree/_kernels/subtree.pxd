@@ -8,7 +8,7 @@ constant drop out for all descendants, and lists are left alone where both
 children are leaves.
 """
 
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, NAN
 from libc.stdint cimport (
     int32_t,
     int64_t,
@@ -319,6 +319,7 @@ cdef inline bint grow_frames(
         record.ones = frame.stat.sum
         record.impurity = frame.stat.impurity
         record.value = frame.stat.value
+        record.threshold = NAN
         record.payload = -1
         record.set_start = -1
         record.left = record.right = -1

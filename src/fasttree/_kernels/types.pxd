@@ -49,7 +49,9 @@ cdef struct NodeStat:
 # The best split of a node so far.
 cdef struct Split:
     double score              # -inf: none
-    int64_t position          # ordered columns: entries (or runs) that go left
+    int64_t position          # ordered columns: entries (or runs) that go left;
+                              # drawn splits: last key that goes left, or attempt
+    double threshold          # drawn splits; else the midpoint is taken later
     int32_t feature
     uint32_t code_low         # last code that goes left
     uint32_t code_high        # first code that goes right
@@ -67,6 +69,11 @@ cdef struct Feature:
     uint8_t itemsize          # bytes of a code in `codes`
     uint32_t n_codes          # code of a missing value
     const void* codes         # (n_rows,)
+    const void* keys          # (n_rows,) drawn splits, see draw.pxd; else NULL
+    const double* lower       # (n_codes,) bounds of the bins that the keys number;
+    const double* upper       # NULL where the keys are values or categories
+    uint8_t key_size          # bytes of a key
+    uint8_t single            # thresholds are to be values of float32
 
 cdef struct Limits:
     int64_t max_depth
@@ -76,3 +83,4 @@ cdef struct Limits:
     int64_t min_weight_leaf   # weight units; 0 where all rows weigh the same
     int64_t min_samples_category
     double min_gain           # in units of score
+    bint drawn                # one split a feature, drawn at random

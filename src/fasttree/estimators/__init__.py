@@ -4,5 +4,11 @@ from fasttree.estimators._decision_tree import (
     DecisionTreeClassifier,
     DecisionTreeRegressor,
 )
+from fasttree.estimators._extra_tree import ExtraTreeClassifier, ExtraTreeRegressor
 
-__all__ = ["DecisionTreeClassifier", "DecisionTreeRegressor"]
+__all__ = [
+    "DecisionTreeClassifier",
+    "DecisionTreeRegressor",
+    "ExtraTreeClassifier",
+    "ExtraTreeRegressor",
+]

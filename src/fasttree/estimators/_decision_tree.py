@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _CRITERION_ALIASES = {"log_loss": "entropy"}
 _CONSTRAINTS: dict[str, list[Any]] = {
-    "splitter": [StrOptions({"best"})],
+    "splitter": [StrOptions({"best", "random"})],
     "max_depth": [Interval(Integral, 1, None, closed="left"), None],
     "min_samples_split": [
         Interval(Integral, 2, None, closed="left"),
@@ -85,6 +85,7 @@ class BaseDecisionTree(TableInputMixin):
             ),
             min_impurity_decrease=float(self.min_impurity_decrease),
             seed=resolve_seed(self.random_state),
+            splitter=self.splitter,
         )
 
     def _keep(self, table: EncodedTable, params: training.GrowthParams) -> None:
@@ -196,8 +197,11 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
     ----------
     criterion : {"gini", "entropy", "log_loss"}, default="gini"
         The impurity that splits lower; "log_loss" is "entropy".
-    splitter : {"best"}, default="best"
-        Every threshold is looked at.
+    splitter : {"best", "random"}, default="best"
+        "best" looks at every threshold; "random" at one a feature, drawn evenly
+        between the smallest and the largest value in the node, with missing values
+        on a side drawn as well. Of a categorical column it draws a subset of the
+        categories in the node, each with a chance of one half.
     max_depth : int, default=None
         None grows until leaves are pure or too small to split.
     min_samples_split : int or float, default=2
@@ -209,7 +213,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
     max_features : int, float or {"sqrt", "log2"}, default=None
         Features to look at for each split, drawn anew; None looks at all.
     random_state : int, RandomState instance or None, default=None
-        Matters only where features are drawn.
+        Matters only where features or splits are drawn.
     max_leaf_nodes : int, default=None
         Grows the best leaf first, up to so many leaves.
     min_impurity_decrease : float, default=0.0
@@ -399,8 +403,11 @@ class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
     ----------
     criterion : {"squared_error"}, default="squared_error"
         The impurity that splits lower: the variance.
-    splitter : {"best"}, default="best"
-        Every threshold is looked at.
+    splitter : {"best", "random"}, default="best"
+        "best" looks at every threshold; "random" at one a feature, drawn evenly
+        between the smallest and the largest value in the node, with missing values
+        on a side drawn as well. Of a categorical column it draws a subset of the
+        categories in the node, each with a chance of one half.
     max_depth : int, default=None
         None grows until leaves are pure or too small to split.
     min_samples_split : int or float, default=2
@@ -412,7 +419,7 @@ class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
     max_features : int, float or {"sqrt", "log2"}, default=None
         Features to look at for each split, drawn anew; None looks at all.
     random_state : int, RandomState instance or None, default=None
-        Matters only where features are drawn.
+        Matters only where features or splits are drawn.
     max_leaf_nodes : int, default=None
         Grows the best leaf first, up to so many leaves.
     min_impurity_decrease : float, default=0.0

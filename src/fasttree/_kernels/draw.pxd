@@ -1,0 +1,494 @@
+"""Splits drawn at random: one candidate a feature, as in extremely randomized trees
+(Geurts, Ernst and Wehenkel 2006).
+
+Nothing is sorted. A node is a list of rows, and a column is looked at through
+*keys*, integers in the order of the values:
+
+    exact columns      the bits of the value, made monotone: int32 for float32
+                       columns, else int64
+    binned columns     the bin's code, int32
+    categories         the category's code, int32; the missing code is one more
+
+A missing number has the largest key. The numbers drawn for a feature in a node
+depend on the node's key and the feature alone:
+
+    node_draw = mix(key ^ 0x9FB21C651E98DF25)
+    h         = mix(node_draw + feature * 0xA24BAED4963EE407)
+    u         = (h >> 11) / 2**53         place between smallest and largest value
+    h & 1                                 missing values go left
+    g         = mix(h + code + attempt * 0xA24BAED4963EE407);  g >> 63
+                                          category goes left
+
+Sides of categories are drawn again until there are two; small ones are pooled
+and share the code 2**32 - 1 there.
+"""
+
+from libc.math cimport INFINITY, NAN
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from fasttree._kernels.impurity cimport (
+    ClassSums,
+    nlogn,
+    score_binary,
+    score_classes,
+    score_regression,
+)
+from fasttree._kernels.random cimport mix
+from fasttree._kernels.records cimport Arena, NodeRecord, reserve_words
+from fasttree._kernels.types cimport (
+    BINARY,
+    CLASSES,
+    Feature,
+    Limits,
+    NodeStat,
+    Split,
+    Target,
+    entry_t,
+)
+
+ctypedef fused narrow_or_wide:
+    int32_t
+    int64_t
+
+cdef enum:
+    MAX_ATTEMPTS = 64         # at drawing two sides of categories: 2**-64 fail
+
+# A thread's memory for one node at a time.
+cdef struct DrawSpace:
+    void* keys                # (capacity,) the node's keys, up to int64
+    uint32_t* ones            # (capacity,) BINARY: whether of class 1
+    int64_t* left             # (n_classes,) zeroed
+    int64_t* sizes            # (largest n_codes + 1,) of categories, zeroed
+    int64_t* totals           # (n_classes,) class weights of the node, CLASSES
+
+# The keys that occur in a node.
+cdef struct KeyRange:
+    int64_t low               # of the present ones
+    int64_t high
+    int64_t n_missing
+
+
+cdef inline bint reserve_draws(
+    DrawSpace* space, int64_t capacity, int64_t n_classes, int64_t n_codes
+) noexcept nogil:
+    """Allocate; False if there is no memory. To be freed in either case."""
+    space.keys = calloc(capacity, sizeof(int64_t))
+    space.ones = <uint32_t*>calloc(capacity, sizeof(uint32_t))
+    space.left = <int64_t*>calloc(n_classes + 1, sizeof(int64_t))
+    space.sizes = <int64_t*>calloc(n_codes + 1, sizeof(int64_t))
+    space.totals = NULL
+    return (space.keys != NULL and space.ones != NULL and space.left != NULL
+            and space.sizes != NULL)
+
+
+cdef inline void free_draws(DrawSpace* space) noexcept nogil:
+    free(space.keys)
+    free(space.ones)
+    free(space.left)
+    free(space.sizes)
+
+
+# --- random numbers -------------------------------------------------------------
+
+cdef inline uint64_t draw_of_node(uint64_t key) noexcept nogil:
+    return mix(key ^ <uint64_t>0x9FB21C651E98DF25)
+
+
+cdef inline uint64_t draw_of_feature(uint64_t node_draw, int64_t feature) noexcept nogil:
+    return mix(node_draw + <uint64_t>feature * <uint64_t>0xA24BAED4963EE407)
+
+
+cdef inline double draw_between(
+    uint64_t h, double low, double high, bint single
+) noexcept nogil:
+    """A value of [low, high), low < high, and of float32 if `single`."""
+    cdef double u = <double>(h >> 11) * (1.0 / 9007199254740992.0)
+    # Not low + u * (high - low): the difference may overflow.
+    cdef double value = low * (1.0 - u) + high * u
+    if single:
+        value = <double><float>value
+    if not low <= value < high:
+        value = low
+    return value + 0.0  # no negative zero: its key would differ
+
+
+# --- keys and values ------------------------------------------------------------
+
+cdef inline double key_value(narrow_or_wide key) noexcept nogil:
+    """The value of an exact column's key."""
+    cdef float narrow
+    cdef double wide
+    if narrow_or_wide is int32_t:
+        key ^= (key >> 31) & 0x7FFFFFFF
+        memcpy(&narrow, &key, sizeof(float))
+        return <double>narrow
+    else:
+        key ^= (key >> 63) & <int64_t>0x7FFFFFFFFFFFFFFF
+        memcpy(&wide, &key, sizeof(double))
+        return wide
+
+
+cdef inline int64_t value_key(double value, bint narrow) noexcept nogil:
+    """The inverse of `key_value`."""
+    cdef float single
+    cdef int32_t key
+    cdef int64_t wide
+    if narrow:
+        single = <float>value
+        memcpy(&key, &single, sizeof(float))
+        return key ^ ((key >> 31) & 0x7FFFFFFF)
+    memcpy(&wide, &value, sizeof(double))
+    return wide ^ ((wide >> 63) & <int64_t>0x7FFFFFFFFFFFFFFF)
+
+
+cdef inline int64_t nearest_cut(
+    const Feature* feature, int64_t low, int64_t high, double* threshold
+) noexcept nogil:
+    """Last bin on the left, of the bins low..high, nearest to a threshold.
+
+    A threshold inside a bin is moved to the nearer one of the bin's two ends that
+    leave bins on either side.
+    """
+    cdef int64_t first = low, last = high, middle
+    cdef double value = threshold[0], a, b
+    cdef bint down, up
+    while first < last:  # the first bin that ends above the threshold
+        middle = (first + last) >> 1
+        if feature.upper[middle] <= value:
+            first = middle + 1
+        else:
+            last = middle
+    if value < feature.lower[first]:
+        return first - 1
+    down = first > low
+    up = first < high
+    if down and (not up or value - feature.lower[first]
+                 <= feature.upper[first] - value):
+        first -= 1
+    a = feature.upper[first]
+    b = feature.lower[first + 1]
+    value = a / 2 + b / 2
+    if feature.single:
+        value = <double><float>value
+    threshold[0] = value if a <= value < b else a
+    return first
+
+
+cdef inline KeyRange gather_keys(
+    const narrow_or_wide* keys, const entry_t* rows, int64_t n, bint has_missing,
+    narrow_or_wide* out,       # OUT (n,)
+) noexcept nogil:
+    cdef KeyRange seen
+    cdef narrow_or_wide missing = <narrow_or_wide>(
+        0x7FFFFFFF if narrow_or_wide is int32_t else <int64_t>0x7FFFFFFFFFFFFFFF)
+    cdef narrow_or_wide low = missing, high = -missing, key
+    cdef int64_t i
+    seen.n_missing = 0
+    if not has_missing:
+        for i in range(n):
+            key = keys[rows[i]]
+            out[i] = key
+            low = min(low, key)
+            high = max(high, key)
+    else:
+        for i in range(n):
+            key = keys[rows[i]]
+            out[i] = key
+            seen.n_missing += key == missing
+            low = min(low, key)
+            high = max(high, -missing if key == missing else key)
+    seen.low = low
+    seen.high = high
+    return seen
+
+
+# --- the score of a candidate -----------------------------------------------------
+
+cdef inline double score_sides(
+    const narrow_or_wide* keys, const entry_t* rows, narrow_or_wide cut,
+    bint missing_left, const Target* target, const NodeStat* node,
+    const Limits* limits, DrawSpace* space, int64_t* n_left
+) noexcept nogil:
+    """Score with the keys up to `cut` on the left; -inf if a side is too small."""
+    cdef narrow_or_wide missing = <narrow_or_wide>(
+        0x7FFFFFFF if narrow_or_wide is int32_t else <int64_t>0x7FFFFFFFFFFFFFFF)
+    cdef int64_t n = node.n, i, c, row, side, s = 0, w = 0, count = 0, l, r
+    cdef uint32_t counted = 0, ones = 0, bit
+    cdef ClassSums sums
+    if target.kind == BINARY:
+        if missing_left:
+            for i in range(n):
+                bit = (keys[i] <= cut) | (keys[i] == missing)
+                counted += bit
+                ones += bit & space.ones[i]
+        else:
+            for i in range(n):
+                bit = keys[i] <= cut
+                counted += bit
+                ones += bit & space.ones[i]
+        n_left[0] = counted
+        if (n_left[0] < limits.min_samples_leaf
+                or n - n_left[0] < limits.min_samples_leaf):
+            return -INFINITY
+        l = n_left[0] - <int64_t>ones
+        return score_binary(target.entropy, target.nlogn, l, ones,
+                            n - node.sum - l, node.sum - <int64_t>ones)
+    for i in range(n):
+        row = rows[i]
+        side = (keys[i] <= cut) | (missing_left & (keys[i] == missing))
+        count += side
+        l = side if target.weight == NULL else side * target.weight[row]
+        w += l
+        if target.kind == CLASSES:
+            space.left[target.label[row]] += l
+        else:
+            s += target.value[row] & -side
+    n_left[0] = count
+    if target.kind == CLASSES:
+        sums.left = 0.0
+        sums.right = 0.0
+        sums.weight = w
+        for i in range(min(n, <int64_t>target.n_classes)):
+            # Each class once: by number, or by its rows where they are fewer.
+            c = i if n >= target.n_classes else target.label[rows[i]]
+            l = space.left[c]
+            if l < 0:
+                continue
+            r = space.totals[c] - l
+            if target.entropy:
+                sums.left += nlogn(target, l)
+                sums.right += nlogn(target, r)
+            else:
+                sums.left += <double>l * <double>l
+                sums.right += <double>r * <double>r
+            space.left[c] = 0 if n >= target.n_classes else -1
+        if n < target.n_classes:
+            for i in range(n):
+                space.left[target.label[rows[i]]] = 0
+    if (count < limits.min_samples_leaf or n - count < limits.min_samples_leaf
+            or w < limits.min_weight_leaf
+            or node.weight - w < limits.min_weight_leaf):
+        return -INFINITY
+    if target.kind == CLASSES:
+        return score_classes(target, node, &sums)
+    return score_regression(node, s, w)
+
+
+# --- one feature ------------------------------------------------------------------
+
+cdef inline bint draw_cut(
+    const Feature* feature, int32_t index, const narrow_or_wide* keys,
+    const entry_t* rows, uint64_t h, const Target* target, const NodeStat* node,
+    const Limits* limits, DrawSpace* space, Split* best
+) noexcept nogil:
+    cdef narrow_or_wide* own = <narrow_or_wide*>space.keys
+    cdef KeyRange seen = gather_keys(keys, rows, node.n, feature.has_missing, own)
+    cdef bint missing_left = seen.n_missing > 0 and h & 1
+    cdef double threshold = INFINITY, score
+    cdef int64_t cut, n_left
+    if seen.n_missing == node.n or (seen.low == seen.high and seen.n_missing == 0):
+        return False
+    if seen.low == seen.high:
+        cut = seen.high  # the one split there is: the missing values on the right
+        missing_left = False
+    elif feature.lower == NULL:
+        threshold = draw_between(h, key_value(<narrow_or_wide>seen.low),
+                                 key_value(<narrow_or_wide>seen.high), feature.single)
+        cut = value_key(threshold, narrow_or_wide is int32_t)
+    else:
+        threshold = draw_between(h, feature.lower[seen.low],
+                                 feature.upper[seen.high], feature.single)
+        cut = nearest_cut(feature, seen.low, seen.high, &threshold)
+    score = score_sides(own, rows, <narrow_or_wide>cut, missing_left, target, node,
+                        limits, space, &n_left)
+    if score > best.score:
+        best.score = score
+        best.feature = index
+        best.position = cut
+        best.threshold = threshold
+        best.missing_left = (missing_left if seen.n_missing > 0
+                             else n_left > node.n - n_left)
+    return True
+
+
+cdef inline int32_t draw_side(
+    const int64_t* sizes, int64_t min_category, int64_t code, uint64_t h,
+    int64_t attempt
+) noexcept nogil:
+    """0: the category goes left; 1: it goes right."""
+    cdef uint64_t drawn = <uint64_t>code
+    if sizes[code] < min_category:
+        drawn = 0xFFFFFFFF
+    drawn += <uint64_t>attempt * <uint64_t>0xA24BAED4963EE407
+    return <int32_t>(1 - (mix(h + drawn) >> 63))
+
+
+cdef inline bint draw_set(
+    int32_t index, const int32_t* codes, const entry_t* rows, uint64_t h,
+    const Target* target, const NodeStat* node, const Limits* limits,
+    DrawSpace* space, Split* best
+) noexcept nogil:
+    cdef int32_t* sides = <int32_t*>space.keys
+    cdef int64_t n = node.n, i, attempt, n_left = 0, first = -1, group
+    cdef int32_t low, high
+    cdef bint varies = False, two_groups = False
+    cdef double score
+    for i in range(n):
+        space.sizes[codes[rows[i]]] += 1
+    for i in range(n):
+        group = codes[rows[i]]
+        varies |= group != codes[rows[0]]
+        if space.sizes[group] < limits.min_samples_category:
+            group = 0xFFFFFFFF
+        two_groups |= first >= 0 and group != first
+        first = group
+    if two_groups:
+        for attempt in range(MAX_ATTEMPTS):
+            low = 1
+            high = 0
+            for i in range(n):
+                sides[i] = draw_side(space.sizes, limits.min_samples_category,
+                                     codes[rows[i]], h, attempt)
+                low &= sides[i]
+                high |= sides[i]
+            if low < high:
+                score = score_sides(sides, rows, <int32_t>0, False, target, node,
+                                    limits, space, &n_left)
+                if score > best.score:
+                    best.score = score
+                    best.feature = index
+                    best.position = attempt
+                    best.threshold = NAN
+                break
+    for i in range(n):
+        space.sizes[codes[rows[i]]] = 0
+    return varies
+
+
+cdef inline bint draw_feature(
+    const Feature* feature, int32_t index, const void* keys, const entry_t* rows,
+    uint64_t node_draw, const Target* target, const NodeStat* node,
+    const Limits* limits, DrawSpace* space, Split* best
+) noexcept nogil:
+    """Try a column's one candidate; False if the column is constant in the node.
+
+    `space` holds the node's `ones` or `totals` already.
+    """
+    cdef uint64_t h = draw_of_feature(node_draw, index)
+    if feature.categorical:
+        return draw_set(index, <const int32_t*>keys, rows, h, target, node, limits,
+                        space, best)
+    if feature.key_size == sizeof(int32_t):
+        return draw_cut(feature, index, <const int32_t*>keys, rows, h, target, node,
+                        limits, space, best)
+    return draw_cut(feature, index, <const int64_t*>keys, rows, h, target, node,
+                    limits, space, best)
+
+
+# --- carrying a split out ---------------------------------------------------------
+
+cdef inline int64_t part_keys(
+    const narrow_or_wide* keys, entry_t* rows, int64_t n, narrow_or_wide cut,
+    bint missing_left, entry_t* spare
+) noexcept nogil:
+    cdef narrow_or_wide missing = <narrow_or_wide>(
+        0x7FFFFFFF if narrow_or_wide is int32_t else <int64_t>0x7FFFFFFFFFFFFFFF)
+    cdef narrow_or_wide key
+    cdef int64_t i, left = 0, right = 0, side
+    cdef entry_t row
+    for i in range(n):
+        row = rows[i]
+        key = keys[row]
+        side = (key <= cut) | (missing_left & (key == missing))
+        rows[left] = row
+        spare[right] = row
+        left += side
+        right += 1 - side
+    memcpy(rows + left, spare, right * sizeof(entry_t))
+    return left
+
+
+cdef inline int64_t part_set(
+    const int32_t* codes, entry_t* rows, int64_t n, uint64_t h, int64_t attempt,
+    int64_t min_category, int64_t* sizes, entry_t* spare
+) noexcept nogil:
+    cdef int64_t i, left = 0, right = 0
+    cdef int32_t side
+    cdef entry_t row
+    for i in range(n):
+        sizes[codes[rows[i]]] += 1
+    for i in range(n):
+        row = rows[i]
+        side = draw_side(sizes, min_category, codes[row], h, attempt)
+        rows[left] = row
+        spare[right] = row
+        left += 1 - side
+        right += side
+    memcpy(rows + left, spare, right * sizeof(entry_t))
+    for i in range(n):
+        sizes[codes[rows[i]]] = 0
+    return left
+
+
+cdef inline int64_t part_rows(
+    const Feature* feature, const void* keys, entry_t* rows, int64_t n,
+    const Split* split, uint64_t node_draw, const Limits* limits, int64_t* sizes,
+    entry_t* spare
+) noexcept nogil:
+    """Part a node's rows by its drawn split, stably; return how many went left."""
+    if feature.categorical:
+        return part_set(<const int32_t*>keys, rows, n,
+                        draw_of_feature(node_draw, split.feature), split.position,
+                        limits.min_samples_category, sizes, spare)
+    if feature.key_size == sizeof(int32_t):
+        return part_keys(<const int32_t*>keys, rows, n, <int32_t>split.position,
+                         split.missing_left, spare)
+    return part_keys(<const int64_t*>keys, rows, n, split.position,
+                     split.missing_left, spare)
+
+
+cdef inline bint record_drawn(
+    Arena* arena, NodeRecord* record, const Feature* feature, const void* keys,
+    const entry_t* rows, int64_t n, int64_t n_left, const Split* split
+) noexcept nogil:
+    """Fill in threshold or category set, from rows that have been parted.
+
+    An absent category goes to the child with more rows, to the right if they are
+    equal.
+    """
+    cdef const int32_t* codes = <const int32_t*>keys
+    cdef int64_t i, n_words = (<int64_t>feature.n_codes + 63) // 64
+    cdef uint64_t* words
+    cdef uint64_t bit
+    cdef uint32_t code
+    cdef bint left_is_larger = n_left > n - n_left
+    record.feature = split.feature
+    record.set_start = -1
+    record.threshold = split.threshold
+    record.missing_left = split.missing_left
+    record.code_low = record.code_high = 0
+    if not feature.categorical:
+        return True
+    if not reserve_words(arena, n_words):
+        return False
+    words = arena.words + arena.n_words
+    record.set_start = arena.n_words
+    arena.n_words += n_words
+    record.missing_left = left_is_larger
+    memset(words, 255 if left_is_larger else 0, n_words * sizeof(uint64_t))
+    for i in range(n):
+        code = codes[rows[i]]
+        if code == feature.n_codes:
+            record.missing_left = i < n_left
+            continue
+        bit = <uint64_t>1 << (code & 63)
+        if i < n_left:
+            words[code >> 6] |= bit
+        else:
+            words[code >> 6] &= ~bit
+    code = feature.n_codes & 63
+    if code:  # no bits past the last category
+        words[n_words - 1] &= (<uint64_t>1 << code) - 1
+    return True

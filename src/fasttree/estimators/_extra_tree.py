@@ -1,0 +1,212 @@
+"""Extremely randomized trees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fasttree.estimators._decision_tree import (
+    DecisionTreeClassifier,
+    DecisionTreeRegressor,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import ArrayLike
+
+
+class ExtraTreeClassifier(DecisionTreeClassifier):
+    """An extremely randomized tree for classification.
+
+    At each node some features are drawn, and one split of each; the best of these
+    is taken (Geurts, Ernst and Wehenkel 2006). One such tree is weak: they are meant
+    for ensembles.
+
+    Parameters
+    ----------
+    criterion : {"gini", "entropy", "log_loss"}, default="gini"
+        The impurity that splits lower; "log_loss" is "entropy".
+    splitter : {"best", "random"}, default="random"
+        "best" looks at every threshold; "random" at one a feature, drawn evenly
+        between the smallest and the largest value in the node, with missing values
+        on a side drawn as well. Of a categorical column it draws a subset of the
+        categories in the node, each with a chance of one half.
+    max_depth : int, default=None
+        None grows until leaves are pure or too small to split.
+    min_samples_split : int or float, default=2
+        Rows that a node needs to be split; a float is a fraction of all rows.
+    min_samples_leaf : int or float, default=1
+        Rows that a leaf needs; a float is a fraction of all rows.
+    min_weight_fraction_leaf : float, default=0.0
+        Share of the sum of all sample weights that a leaf needs.
+    max_features : int, float, {"sqrt", "log2"} or None, default="sqrt"
+        Features to look at for each split, drawn anew; None looks at all.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the drawing of features and of splits.
+    max_leaf_nodes : int, default=None
+        Grows the best leaf first, up to so many leaves.
+    min_impurity_decrease : float, default=0.0
+        Weighted decrease of impurity that a split needs.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes; "balanced" makes them inverse to their frequency.
+    max_bins : int, default=None
+        None considers every distinct value; 2 to 65535 at most so many quantiles.
+    categorical_features : array-like, "from_dtype" or None, default=None
+        A mask, indices or names. None takes a frame's category, enum, string and
+        object columns, and no column of an array.
+    min_samples_category : int, default=30
+        Categories of fewer rows in a node are pooled: they go one way together.
+        1 tries the best subset whatever the sizes, which overfits columns of many
+        categories (LightGBM's ``min_data_per_group`` is 100).
+    n_jobs : int, default=None
+        Threads; None uses the processors that are granted, -1 all. It never
+        changes the tree.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    n_classes_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only if the training data had names.
+    n_outputs_ : int
+        1.
+    max_features_ : int
+    tree_ : Tree
+    schema_ : InputSchema
+        How to read new rows.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+    """
+
+    def __init__(
+        self,
+        *,
+        criterion: str = "gini",
+        splitter: str = "random",
+        max_depth: int | None = None,
+        min_samples_split: float = 2,
+        min_samples_leaf: float = 1,
+        min_weight_fraction_leaf: float = 0.0,
+        max_features: float | str | None = "sqrt",
+        random_state: int | np.random.RandomState | None = None,
+        max_leaf_nodes: int | None = None,
+        min_impurity_decrease: float = 0.0,
+        class_weight: Mapping[Any, float] | str | None = None,
+        max_bins: int | None = None,
+        categorical_features: ArrayLike | str | None = None,
+        min_samples_category: int = 30,
+        n_jobs: int | None = None,
+    ) -> None:
+        super().__init__(
+            criterion=criterion,
+            splitter=splitter,
+            max_depth=max_depth,
+            min_samples_split=min_samples_split,
+            min_samples_leaf=min_samples_leaf,
+            min_weight_fraction_leaf=min_weight_fraction_leaf,
+            max_features=max_features,
+            random_state=random_state,
+            max_leaf_nodes=max_leaf_nodes,
+            min_impurity_decrease=min_impurity_decrease,
+            class_weight=class_weight,
+            max_bins=max_bins,
+            categorical_features=categorical_features,
+            min_samples_category=min_samples_category,
+            n_jobs=n_jobs,
+        )
+
+
+class ExtraTreeRegressor(DecisionTreeRegressor):
+    """An extremely randomized tree for regression.
+
+    At each node one split of each feature is drawn, and the best of these is taken
+    (Geurts, Ernst and Wehenkel 2006). One such tree is weak: they are meant for
+    ensembles.
+
+    Parameters
+    ----------
+    criterion : {"squared_error"}, default="squared_error"
+        The impurity that splits lower: the variance.
+    splitter : {"best", "random"}, default="random"
+        "best" looks at every threshold; "random" at one a feature, drawn evenly
+        between the smallest and the largest value in the node, with missing values
+        on a side drawn as well. Of a categorical column it draws a subset of the
+        categories in the node, each with a chance of one half.
+    max_depth : int, default=None
+        None grows until leaves are pure or too small to split.
+    min_samples_split : int or float, default=2
+        Rows that a node needs to be split; a float is a fraction of all rows.
+    min_samples_leaf : int or float, default=1
+        Rows that a leaf needs; a float is a fraction of all rows.
+    min_weight_fraction_leaf : float, default=0.0
+        Share of the sum of all sample weights that a leaf needs.
+    max_features : int, float, {"sqrt", "log2"} or None, default=1.0
+        Features to look at for each split, drawn anew; None looks at all.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the drawing of features and of splits.
+    max_leaf_nodes : int, default=None
+        Grows the best leaf first, up to so many leaves.
+    min_impurity_decrease : float, default=0.0
+        Weighted decrease of impurity that a split needs.
+    max_bins : int, default=None
+        None considers every distinct value; 2 to 65535 at most so many quantiles.
+    categorical_features : array-like, "from_dtype" or None, default=None
+        A mask, indices or names. None takes a frame's category, enum, string and
+        object columns, and no column of an array.
+    min_samples_category : int, default=30
+        Categories of fewer rows in a node are pooled: they go one way together.
+        1 tries the best subset whatever the sizes, which overfits columns of many
+        categories (LightGBM's ``min_data_per_group`` is 100).
+    n_jobs : int, default=None
+        Threads; None uses the processors that are granted, -1 all. It never
+        changes the tree.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only if the training data had names.
+    n_outputs_ : int
+        1.
+    max_features_ : int
+    tree_ : Tree
+    schema_ : InputSchema
+        How to read new rows.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+    """
+
+    def __init__(
+        self,
+        *,
+        criterion: str = "squared_error",
+        splitter: str = "random",
+        max_depth: int | None = None,
+        min_samples_split: float = 2,
+        min_samples_leaf: float = 1,
+        min_weight_fraction_leaf: float = 0.0,
+        max_features: float | str | None = 1.0,
+        random_state: int | np.random.RandomState | None = None,
+        max_leaf_nodes: int | None = None,
+        min_impurity_decrease: float = 0.0,
+        max_bins: int | None = None,
+        categorical_features: ArrayLike | str | None = None,
+        min_samples_category: int = 30,
+        n_jobs: int | None = None,
+    ) -> None:
+        super().__init__(
+            criterion=criterion,
+            splitter=splitter,
+            max_depth=max_depth,
+            min_samples_split=min_samples_split,
+            min_samples_leaf=min_samples_leaf,
+            min_weight_fraction_leaf=min_weight_fraction_leaf,
+            max_features=max_features,
+            random_state=random_state,
+            max_leaf_nodes=max_leaf_nodes,
+            min_impurity_decrease=min_impurity_decrease,
+            max_bins=max_bins,
+            categorical_features=categorical_features,
+            min_samples_category=min_samples_category,
+            n_jobs=n_jobs,
+        )
