@@ -257,7 +257,7 @@ def test_bad_class_weight(weight):
     ("name", "value"),
     [
         ("criterion", "mae"),
-        ("splitter", "random"),
+        ("splitter", "worst"),
         ("max_depth", 0),
         ("max_depth", 2.5),
         ("min_samples_split", 1),

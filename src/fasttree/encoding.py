@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -125,6 +125,41 @@ class Column:
             single=self.single,
             is_exact=self.is_exact,
         )
+
+
+class KeyColumn(Column):
+    """A numeric column for drawn splits: nothing of it is sorted.
+
+    Its codes are int32 or int64 numbers in the order of the values, see
+    `fasttree._kernels.draw`; the largest stands for a missing value. It has no other
+    arrays, and `n_codes` is 0.
+    """
+
+    def take(self, rows: NDArray, space: Workspace) -> Column:  # noqa: ARG002
+        """Return the column of `rows`, indices in range."""
+        codes = self.codes.take(rows)
+        missing = np.iinfo(codes.dtype).max
+        return replace(self, codes=codes, n_missing=int((codes == missing).sum()))
+
+
+def encode_keys(values: NDArray, single: bool) -> KeyColumn:
+    """Return a numeric column as keys; parameters and errors as `encode_numeric`."""
+    values = values.astype(np.float32 if single else np.float64, copy=False)
+    keys = np.empty(len(values), np.int32 if single else np.int64)
+    n_missing, n_infinite = encode.value_keys(values, keys)
+    if n_infinite:
+        raise OverflowError("infinite value")
+    return KeyColumn(
+        codes=keys,
+        n_codes=0,
+        n_missing=n_missing,
+        lower=None,
+        upper=None,
+        categories=None,
+        order=None,
+        single=single,
+        is_exact=True,
+    )
 
 
 def _restore(*state: object) -> Column:

@@ -553,7 +553,7 @@ def _in_preorder(
         lengths = np.zeros(len(nodes), np.int64)
     place = np.empty(len(nodes), np.int32)
     place[order] = np.arange(len(nodes), dtype=np.int32)
-    nodes = nodes[order]
+    nodes = nodes.take(order)
     for side in ("left", "right"):
         child = nodes[side]
         nodes[side] = np.where(child >= 0, place[child], -1)

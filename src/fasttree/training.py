@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fasttree import growth, threads
+from fasttree._kernels import encode
 from fasttree._kernels import grow as kernels
+from fasttree.encoding import KeyColumn
 from fasttree.tree import Tree
 
 if TYPE_CHECKING:
@@ -382,11 +384,12 @@ def _keys_by_row(table: EncodedTable, n_threads: int) -> list[NDArray[Any]]:
     def make(column: Any) -> NDArray[Any]:
         values: NDArray[Any] = np.arange(column.n_codes, dtype=np.int32)
         last = column.n_codes
+        if isinstance(column, KeyColumn):
+            return column.codes
         if _has_value_keys(column):
-            # Adding zero makes negative zero positive.
-            values = column.upper.astype(np.float32 if column.single else np.float64)
-            values = (values + 0).view(np.int32 if column.single else np.int64)
-            values ^= (values >> (8 * values.itemsize - 1)) & np.iinfo(values.dtype).max
+            upper = column.upper.astype(np.float32 if column.single else np.float64)
+            values = np.empty(len(upper), np.int32 if column.single else np.int64)
+            encode.value_keys(upper, values)
         if not column.is_categorical:
             last = np.iinfo(values.dtype).max
         keys = np.empty(len(column.codes), values.dtype)
@@ -488,7 +491,9 @@ def _thresholds(nodes: NDArray[Any], table: EncodedTable) -> NDArray[np.float64]
     """
     threshold = np.full(len(nodes), -2.0)
     threshold[nodes["set_start"] >= 0] = np.nan
-    numeric = (nodes["feature"] >= 0) & (nodes["set_start"] < 0)
+    is_drawn = ~np.isnan(nodes["threshold"])
+    threshold[is_drawn] = nodes["threshold"][is_drawn]
+    numeric = (nodes["feature"] >= 0) & (nodes["set_start"] < 0) & ~is_drawn
     for f in np.unique(nodes["feature"][numeric]):
         at = np.flatnonzero(numeric & (nodes["feature"] == f))
         column = table.columns[f]
@@ -498,7 +503,7 @@ def _thresholds(nodes: NDArray[Any], table: EncodedTable) -> NDArray[np.float64]
             low = low + (np.minimum(high, column.n_codes) - 1 - low) // 2
             high = low + 1
         threshold[at] = midpoints(column, low, high)
-    return np.where(np.isnan(nodes["threshold"]), threshold, nodes["threshold"])
+    return threshold
 
 
 def midpoints(

@@ -21,6 +21,9 @@ def rank(
     codes: NDArray[_Code],
     distinct: NDArray[np.float64],
 ) -> None: ...
+def value_keys(
+    values: NDArray[_Float], keys: NDArray[np.int32 | np.int64]
+) -> tuple[int, int]: ...
 def order_codes(
     codes: NDArray[_Code],
     n_codes: int,

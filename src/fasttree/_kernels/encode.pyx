@@ -3,7 +3,9 @@
 One call works on one column, so that calls can be spread over threads.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.math cimport isinf
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from fasttree._kernels.radix cimport (
     double_key,
@@ -51,6 +53,39 @@ def transpose(
                         out[j, i] = X[i, j]
                 column = column_stop
             row = row_stop
+
+
+ctypedef fused signed_key:
+    int32_t
+    int64_t
+
+
+def value_keys(const floating[::1] values, signed_key[::1] keys):
+    """Write the keys of draw.pxd: integers in the order of the values.
+
+    Keys of float are int32, of double int64. The largest stands for NaN.
+
+    Returns
+    -------
+    tuple of int
+        How many values are missing, and how many infinite.
+    """
+    cdef Py_ssize_t i, n_missing = 0, n_infinite = 0
+    cdef floating value
+    cdef signed_key bits, largest
+    if sizeof(floating) != sizeof(signed_key):
+        raise TypeError("keys must be int32 for float32 values, int64 for float64")
+    largest = <signed_key>(
+        0x7FFFFFFF if signed_key is int32_t else <int64_t>0x7FFFFFFFFFFFFFFF)
+    with nogil:
+        for i in range(values.shape[0]):
+            value = values[i] + 0  # no negative zero
+            memcpy(&bits, &value, sizeof(signed_key))
+            bits ^= (bits >> (8 * sizeof(signed_key) - 1)) & largest
+            n_infinite += isinf(value) != 0
+            n_missing += value != value
+            keys[i] = largest if value != value else bits
+    return n_missing, n_infinite
 
 
 cdef Py_ssize_t _order_single(

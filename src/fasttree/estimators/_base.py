@@ -91,7 +91,10 @@ class TableInputMixin(BaseEstimator):
                         f"{getattr(self, name)!r}; give it to EncodedTable.from_data"
                     )
             return X
-        return EncodedTable.from_data(
+        encode = EncodedTable.from_data
+        if getattr(self, "splitter", "best") == "random":
+            encode = EncodedTable.for_drawn_splits
+        return encode(
             X,
             max_bins=self.max_bins,
             categorical_features=self.categorical_features,
