@@ -159,8 +159,15 @@ def test_demo_runs_on_a_sample(demo, capsys):
     assert printed.rstrip().endswith("s.")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/getting_started.md"])
-def test_code_of_the_page_runs(page, capsys):
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("README.md", "|--- petal width (cm)"),
+        ("docs/getting_started.md", "|--- petal width (cm)"),
+        ("docs/pruning.md", " leaves 0.9"),
+    ],
+)
+def test_code_of_the_page_runs(page, expected, capsys):
     blocks = re.findall(
         r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), flags=re.DOTALL
     )
@@ -170,4 +177,4 @@ def test_code_of_the_page_runs(page, capsys):
     for block in blocks:
         exec(compile(block, page, "exec"), scope)
     printed = capsys.readouterr().out
-    assert "|--- petal width (cm)" in printed
+    assert expected in printed

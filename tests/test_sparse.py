@@ -135,7 +135,9 @@ def test_64_bit_indices():
     given.indices, given.indptr = (
         given.indices.astype(np.int64), given.indptr.astype(np.int64)
     )  # fmt: skip
+    indices = given.indices
     model = DecisionTreeClassifier().fit(given, y)
+    assert given.indices is indices
     same(model, DecisionTreeClassifier().fit(X, y))
     np.testing.assert_array_equal(model.predict(given), model.predict(X))
 
