@@ -595,3 +595,11 @@ def test_tampered_state_is_an_error():
     ):
         with pytest.raises(ValueError, match="EncodedTable state is not valid"):
             restore(*state)
+
+
+def test_too_many_rows_are_refused():
+    few = np.lib.stride_tricks.as_strided(
+        np.zeros(1, np.float32), shape=(2**29, 1), strides=(0, 0)
+    )
+    with pytest.raises(ValueError, match=r"536870912 rows; fewer than 2\*\*29"):
+        EncodedTable.from_data(few)

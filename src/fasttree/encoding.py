@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Entries of an order are rows in their low 30 bits, flags in the two above.
-MAX_ROWS = 2**30
+MAX_ROWS = 2**29  # growth keeps three flags beside a row in 32 bits
 ROW_MASK = np.uint32((1 << 30) - 1)
 
 #: Columns of at most this many codes, missing included, have no `order`.

@@ -157,7 +157,7 @@ default=None
         source = _open(X, keep_objects=categorical_features is not None)
         if source.n_rows >= MAX_ROWS:
             raise ValueError(
-                f"X has {source.n_rows} rows; fewer than 2**30 are supported"
+                f"X has {source.n_rows} rows; fewer than 2**29 are supported"
             )
         if source.n_rows * source.n_features < SERIAL_BELOW:
             n_threads = 1
@@ -855,7 +855,7 @@ def _check_rows(rows: ArrayLike, n_rows: int) -> NDArray:
             raise ValueError("rows is a mask that leaves no row")
     if len(indices) >= MAX_ROWS:
         raise ValueError(
-            f"rows has {len(indices)} entries; fewer than 2**30 are supported"
+            f"rows has {len(indices)} entries; fewer than 2**29 are supported"
         )
     if indices.min() < -n_rows or indices.max() >= n_rows:
         raise IndexError(f"rows are out of range for a table of {n_rows} rows")
