@@ -109,7 +109,7 @@ FEATURE_DTYPE = np.dtype(
 )
 
 _HISTOGRAM_BYTES = 256 << 20  # above this, histograms are counted, not kept
-_TASK_ROWS = 1 << 16  # rows of subtrees that make a task worth its overhead
+_TASK_ROWS = 1 << 14  # rows of subtrees that make a task worth its overhead
 
 
 @dataclass(frozen=True)
