@@ -3,11 +3,13 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn import tree as sk
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -73,7 +75,7 @@ def draw_params(data, n_features, n_classes):
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_nodes_hold_the_best_of_their_draws(data):
     X = data.draw(tables(60))
@@ -143,15 +145,19 @@ def test_threads_change_no_bit(n_classes, max_bins):
 
 
 def test_thresholds_are_uniform():
-    X = np.array([[-3.0], [5.0], [5.0]])
-    y = [0, 1, 1]
-    drawn = np.array(
-        [
-            ExtraTreeClassifier(random_state=seed).fit(X, y).tree_.threshold[0]
-            for seed in range(2000)
-        ]
-    )
-    assert stats.kstest((drawn + 3.0) / 8.0, "uniform").pvalue > 0.01
+    keys = np.random.default_rng(0).integers(0, 2**63, 50_000).tolist()
+    drawn = [
+        reference.draw_threshold(reference.draw(key, 0), -3.0, 5.0, single=False)
+        for key in keys
+    ]
+    assert stats.kstest((np.array(drawn) + 3.0) / 8.0, "uniform").pvalue > 0.001
+    # The kernel draws the very same.
+    table = EncodedTable.from_data([[-3.0], [5.0], [5.0]])
+    y = np.array([0, 1, 1], np.int32)
+    for key, threshold in zip(keys[:300], drawn, strict=False):
+        params = dataclasses.replace(DRAWN, seed=key)
+        tree = training.grow_classification_tree(table, y, 2, None, params, 1)
+        assert tree.threshold[0] == threshold
 
 
 def test_missing_values_go_either_way():
@@ -168,7 +174,7 @@ def test_category_subsets_are_even():
     X = np.repeat(np.arange(4.0), 5)[:, None]
     y = np.arange(20.0)
     seen = np.zeros(16)
-    for seed in range(2800):
+    for seed in range(1400):
         model = ExtraTreeRegressor(
             categorical_features=[0],
             min_samples_category=1,
@@ -200,6 +206,33 @@ def test_extreme_values():
         assert model.score(X, y) == 1.0
         inner = model.tree_.feature >= 0
         assert not np.signbit(model.tree_.threshold[inner & (X[1, 0] == 0.0)]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
+def test_data_and_table_give_the_same_tree(dtype):
+    X, score = synthetic(3000, dtype=np.float64)
+    X = np.round(np.nan_to_num(X) * 20) if dtype == np.int16 else X - 0.0
+    X = X.astype(dtype)
+    frame = pd.DataFrame(X).rename(columns=str)
+    frame["2"] = frame["2"].astype("category")
+    frame.loc[::7, "5"] = None
+    for data in (X, frame):
+        for sample_weight in (None, np.arange(3000) % 3):
+            for max_bins in (None, 50):
+                table = EncodedTable.from_data(
+                    data, max_bins=max_bins, sample_weight=sample_weight
+                )
+                model = ExtraTreeRegressor(random_state=0, max_bins=max_bins)
+                tree = model.fit(data, score, sample_weight).tree_
+                again = clone(model).set_params(max_bins=None)
+                assert_same(tree, again.fit(table, score, sample_weight).tree_)
+
+
+def test_infinite_data_are_refused():
+    X = np.ones((5, 2))
+    X[3, 1] = np.inf
+    with pytest.raises(ValueError, match="infinit"):
+        ExtraTreeRegressor().fit(X, np.arange(5.0))
 
 
 @pytest.mark.parametrize("max_leaf_nodes", [None, 40])

@@ -30,6 +30,7 @@ _SUM_BITS = 61  # of an int64 sum of absolute values
 _WEIGHT_BITS = 52  # of the sum of fractional weights
 _MAX_KEPT_CLASSES = 32  # more are counted column by column, not kept
 _COPY_BYTES = 320 << 10  # of a worker's copy: most of a common L2 cache
+_DRAWN_BYTES = 4 << 20  # of one that is looked at in a few columns at a time
 
 
 @dataclass(frozen=True)
@@ -343,9 +344,13 @@ def _make_plan(
         n_runs,
         (table, keys),
     )
-    capacity = _COPY_BYTES // ((4 if drawn else 2) * n_features)
     # Only then is a parent's histogram of every column there to subtract from.
     looks_at_all = params.max_features == n_features and params.max_leaf_nodes is None
+    capacity, most = _COPY_BYTES // (2 * n_features), kernels.MAX_LOCAL_ROWS
+    if drawn:
+        capacity = _DRAWN_BYTES // (4 * n_features)
+        if target.kind != _CLASSES:
+            most = kernels.MAX_DRAWN_ROWS
     plan = growth.Plan(
         problem=problem,
         n_rows=n_rows,
@@ -360,7 +365,7 @@ def _make_plan(
         max_leaf_nodes=params.max_leaf_nodes,
         min_gain=min_gain,
         key=params.seed,
-        narrow_rows=int(np.clip(capacity, 1024, kernels.MAX_LOCAL_ROWS)),
+        narrow_rows=int(np.clip(capacity, 1024, most)),
         n_threads=n_threads,
     )
     return plan, features

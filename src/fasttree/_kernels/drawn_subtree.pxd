@@ -37,6 +37,10 @@ from fasttree._kernels.types cimport (
     Target,
 )
 
+cdef enum:
+    DRAWN_ROWS = 65535        # local rows are uint16 and need no flags; CLASSES
+                              # sums mask them out and keep to LOCAL_ROWS
+
 
 cdef inline bint is_possible(const uint64_t* mask, int32_t f) noexcept nogil:
     return mask[f >> 6] >> (f & 63) & 1

@@ -29,7 +29,7 @@ from fasttree._kernels.draw cimport (
     record_drawn,
     reserve_draws,
 )
-from fasttree._kernels.drawn_subtree cimport grow_drawn_frames
+from fasttree._kernels.drawn_subtree cimport DRAWN_ROWS, grow_drawn_frames
 from fasttree._kernels.histogram cimport (
     BINS,
     TILE,
@@ -133,6 +133,7 @@ LAYOUT = {
     "feature": sizeof(Feature),
 }
 MAX_LOCAL_ROWS = LOCAL_ROWS
+MAX_DRAWN_ROWS = DRAWN_ROWS
 
 
 def fill_nlogn(double[::1] out, double quantum):
@@ -727,9 +728,11 @@ cdef class Worker:
     def __cinit__(self, Problem problem, int64_t capacity):
         cdef Workspace* w = &self.w
         cdef int64_t F = problem.view.n_features, i
-        if not 1 <= capacity <= LOCAL_ROWS:
-            raise ValueError(
-                f"capacity must be in [1, {LOCAL_ROWS}], got {capacity}")
+        cdef int64_t most = LOCAL_ROWS
+        if problem.view.limits.drawn and problem.view.target.kind != CLASSES:
+            most = DRAWN_ROWS
+        if not 1 <= capacity <= most:
+            raise ValueError(f"capacity must be in [1, {most}], got {capacity}")
         self.problem = problem  # keeps the view alive
         self.view = &problem.view
         w.capacity = capacity
