@@ -84,7 +84,6 @@ SPLIT_DTYPE = np.dtype(
         ("code_low", np.uint32),
         ("code_high", np.uint32),
         ("order_class", np.int32),
-        ("rank", np.int32),
         ("missing_left", np.uint8),
         ("constant", np.uint8),
     ],

@@ -57,7 +57,6 @@ cdef enum:
     LOCAL_ROWS = 8192         # what 13 bits hold
     LOCAL_NEW = 0x8000
     LOCAL_MISSING = 0x4000
-    LOCAL_ONE = 0x2000
 
 cdef struct Frame:
     NodeStat stat

@@ -56,7 +56,6 @@ cdef struct Split:
     uint32_t code_low         # last code that goes left
     uint32_t code_high        # first code that goes right
     int32_t order_class       # categorical columns: class that ordered the runs
-    int32_t rank              # place of the feature in the order of the search
     uint8_t missing_left
     uint8_t constant          # the column has one code in this node
 
