@@ -190,6 +190,70 @@ def test_labels_of_any_type(labels, expected, dtype):
     assert column.codes[0] == len(labels)
 
 
+@pytest.fixture
+def small_sample(monkeypatch):
+    monkeypatch.setattr(encoding, "SAMPLE_ROWS", 500)
+
+
+@pytest.mark.usefixtures("small_sample")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_a_sample_places_the_bins_of_many_rows(dtype, is_weighted):
+    rng = np.random.default_rng(5)
+    values = rng.standard_normal(20_000).astype(dtype)
+    values[::11] = np.nan
+    weight = rng.integers(0, 3, len(values)).astype(float) if is_weighted else None
+    column = encode(values, 32, weight)
+    present = ~np.isnan(values)
+    codes = column.codes[present]
+    assert (column.n_codes, column.is_exact) == (32, False)
+    assert (column.lower[codes] <= values[present]).all()
+    assert (values[present] <= column.upper[codes]).all()
+    assert column.lower[0] == np.nanmin(values)
+    assert column.upper[-1] == np.nanmax(values)
+    np.testing.assert_array_equal(
+        column.lower[1:].astype(dtype),
+        np.nextafter(column.upper[:-1].astype(dtype), dtype(np.inf)),
+    )
+    # 500 rows leave each of 32 bins some 16: a share within a factor of three.
+    shares = np.bincount(codes, None if weight is None else weight[present])
+    assert shares.max() < 3 * shares.mean()
+    assert shares.min() > shares.mean() / 3
+    check_state(column)
+
+
+@pytest.mark.usefixtures("small_sample")
+def test_few_values_of_many_rows_stay_exact():
+    values = np.zeros(20_000)
+    values[12_345] = 1.0  # no sample of 500 rows is likely to have it
+    column = encode(values, 255)
+    assert column.is_exact
+    assert column.lower.tolist() == [0.0, 1.0]
+
+
+@pytest.mark.usefixtures("small_sample")
+@pytest.mark.parametrize("infinity", [np.inf, -np.inf])
+def test_infinity_outside_the_sample_is_found(infinity):
+    values = np.random.default_rng(6).standard_normal(20_000)
+    values[12_345] = infinity
+    with pytest.raises(OverflowError):
+        encode(values, 32)
+
+
+@pytest.mark.parametrize("n_rows", [200_001, 1_000_003])
+def test_sample_has_a_row_of_each_stretch(n_rows):
+    rows = encoding.draw_sample(n_rows)
+    stretch = np.arange(encoding.SAMPLE_ROWS + 1) * n_rows // encoding.SAMPLE_ROWS
+    assert (stretch[:-1] <= rows).all()
+    assert (rows < stretch[1:]).all()
+    # Places within the stretches are spread evenly.
+    place = (rows - stretch[:-1]) / np.diff(stretch)
+    assert (
+        abs(np.mean(place) - np.mean((np.diff(stretch) - 1) / 2 / np.diff(stretch)))
+        < 0.01
+    )
+
+
 @pytest.mark.parametrize("max_bins", [None, 300])
 def test_take_equals_reference(max_bins):
     rng = np.random.default_rng(2)

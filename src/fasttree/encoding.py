@@ -22,6 +22,9 @@ ROW_MASK = np.uint32((1 << 30) - 1)
 #: Columns of at most this many codes, missing included, have no `order`.
 MAX_CODES_WITHOUT_ORDER = 256
 
+#: Of more rows than this, as many are drawn to place the bins of a column.
+SAMPLE_ROWS = 200_000
+
 
 def code_dtype(n_codes: int) -> np.dtype:
     """Return the narrowest dtype that holds `n_codes` codes and the missing one."""
@@ -46,8 +49,10 @@ class Column:
     n_missing : int
         Number of rows that are missing.
     lower, upper : ndarray of shape (n_codes,), float64, or None
-        Smallest and largest training value of each code of a numeric column; one
-        and the same array if the codes are exact. None for a categorical column.
+        Bounds of the training values of each code of a numeric column: the
+        smallest and the largest one, or neighbouring numbers where the bins were
+        placed by a sample. One and the same array if the codes are exact. None
+        for a categorical column.
     categories : ndarray of shape (n_codes,) or None
         Categories in code order; None for a numeric column.
     order : ndarray of shape (n_rows,), uint32, or None
@@ -238,6 +243,7 @@ class Workspace:
         self.spare = np.empty(n_rows, dtype=np.uint64)
         self.order = np.empty(n_rows, dtype=np.uint32)
         self._values = np.empty(n_rows, dtype=np.float64)
+        self._sample: NDArray[np.int64] | None = None
         # A row of a column takes at most 4 + 4 + 8 bytes.
         self._chunk_size = min(self.LARGEST_CHUNK, 16 * n_rows * n_columns)
         self._chunk = np.empty(0, dtype=np.uint8)
@@ -245,6 +251,13 @@ class Workspace:
     def values(self, dtype: np.dtype) -> NDArray:
         """Return the buffer for the values of a column."""
         return self._values.view(dtype)[: len(self._values)]
+
+    @property
+    def sample(self) -> NDArray[np.int64]:
+        """Rows that place the bins where there are more than `SAMPLE_ROWS`."""
+        if self._sample is None:
+            self._sample = draw_sample(len(self.order))
+        return self._sample
 
     def new(self, size: int, dtype: np.dtype | type) -> NDArray:
         """Return an uninitialized array that the caller may keep."""
@@ -287,6 +300,23 @@ class Workspaces:
             yield space
         finally:
             self._idle.append(space)
+
+
+def draw_sample(n_rows: int) -> NDArray[np.int64]:
+    """Return `SAMPLE_ROWS` rows in order, one from each of as many equal stretches.
+
+    A hash of the stretch's number picks its row, so that no period of the data can
+    fall in step with the sample, and the same rows are drawn each time.
+    """
+    stretch = np.arange(SAMPLE_ROWS + 1, dtype=np.int64)
+    start = stretch * n_rows // SAMPLE_ROWS
+    # The finalizer of splitmix64 (Steele, Lea and Flood 2014).
+    key = stretch[:-1].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    key ^= key >> np.uint64(31)
+    width = np.diff(start).astype(np.uint64)
+    return start[:-1] + (key % width).astype(np.int64)
 
 
 def _order_codes(codes: NDArray, n_codes: int, space: Workspace) -> NDArray | None:
@@ -369,19 +399,12 @@ def _encode_bins(
     sample_weight: NDArray | None,
     space: Workspace,
 ) -> Column:
-    ordered, cumulative = _values_that_count(values, sample_weight, space)
-    lower = upper = np.empty(0)
-    is_exact = True
-    _check_finite(ordered)
-    if len(ordered):
-        capacity = min(max_bins, len(ordered))
-        lower, upper = np.empty(capacity), np.empty(capacity)
-        heavy = np.empty(max_bins + 1, dtype=np.intp)
-        n_codes, is_exact = encode.cut(
-            ordered, cumulative, len(ordered), max_bins, lower, upper, heavy
-        )
-        lower = lower[:n_codes].copy()
-        upper = lower if is_exact else upper[:n_codes].copy()
+    bins = None
+    if len(values) > SAMPLE_ROWS:
+        bins = _place_bins_by_sample(values, single, max_bins, sample_weight, space)
+    if bins is None:
+        bins = _place_bins(values, max_bins, sample_weight, space)
+    lower, upper, is_exact = bins
     n_codes = len(lower)
     codes = space.new(len(values), code_dtype(n_codes))
     if n_codes:
@@ -402,6 +425,64 @@ def _encode_bins(
     )
 
 
+def _place_bins(
+    values: NDArray, max_bins: int, sample_weight: NDArray | None, space: Workspace
+) -> tuple[NDArray, NDArray, bool]:
+    """Return the smallest and the largest value of each bin, and if they are one."""
+    ordered, cumulative = _values_that_count(values, sample_weight, space)
+    lower = upper = np.empty(0)
+    is_exact = True
+    _check_finite(ordered)
+    if len(ordered):
+        capacity = min(max_bins, len(ordered))
+        lower, upper = np.empty(capacity), np.empty(capacity)
+        heavy = np.empty(max_bins + 1, dtype=np.intp)
+        n_codes, is_exact = encode.cut(
+            ordered, cumulative, len(ordered), max_bins, lower, upper, heavy
+        )
+        lower = lower[:n_codes].copy()
+        upper = lower if is_exact else upper[:n_codes].copy()
+    return lower, upper, is_exact
+
+
+def _place_bins_by_sample(
+    values: NDArray,
+    single: bool,
+    max_bins: int,
+    sample_weight: NDArray | None,
+    space: Workspace,
+) -> tuple[NDArray, NDArray, bool] | None:
+    """Return bins that a sample of the rows fills evenly, None if it has too few.
+
+    What all rows have between the values of the sample lies on either side of a
+    bound half-way between them.
+    """
+    smallest, largest = np.fmin.reduce(values), np.fmax.reduce(values)
+    if np.isinf([smallest, largest]).any():
+        raise OverflowError("infinite value")
+    rows = space.sample
+    lower, upper, is_exact = _place_bins(
+        values[rows],
+        max_bins,
+        None if sample_weight is None else sample_weight[rows],
+        space,
+    )
+    if is_exact:  # the other rows may hold values that the sample has not
+        return None
+    dtype = np.dtype(np.float32 if single else np.float64)
+    bounds = halfway(upper[:-1].astype(dtype), lower[1:].astype(dtype))
+    lower[1:] = np.nextafter(bounds, dtype.type(np.inf))
+    upper[:-1] = bounds
+    lower[0], upper[-1] = smallest + 0.0, largest + 0.0
+    return lower, upper, False
+
+
+def halfway(low: NDArray, high: NDArray) -> NDArray:
+    """Return the middle of [low, high) in their dtype, `low` where it has none."""
+    middle = low / 2 + high / 2
+    return np.where((middle >= high) | (middle < low), low, middle)
+
+
 def _values_that_count(
     values: NDArray, sample_weight: NDArray | None, space: Workspace
 ) -> tuple[NDArray, NDArray | None]:
@@ -411,7 +492,7 @@ def _values_that_count(
     """
     ordered = space.values(values.dtype)
     if sample_weight is not None:
-        order = space.order
+        order = space.order[: len(values)]
         _, n_missing = encode.presort(values, space.pairs, space.spare, order)
         n_present = len(values) - n_missing
         _check_finite(values[order[[0, n_present - 1]] & ROW_MASK])

@@ -16,7 +16,7 @@ import numpy as np
 from fasttree import growth, threads
 from fasttree._kernels import encode
 from fasttree._kernels import grow as kernels
-from fasttree.encoding import KeyColumn
+from fasttree.encoding import KeyColumn, halfway
 from fasttree.tree import Tree
 
 if TYPE_CHECKING:
@@ -523,6 +523,4 @@ def midpoints(
     past = high >= column.n_codes
     a = column.upper[low].astype(dtype)
     b = column.lower[np.where(past, low, high)].astype(dtype)
-    middle = a / 2 + b / 2
-    middle = np.where((middle >= b) | (middle < a), a, middle)
-    return np.where(past, np.inf, middle.astype(np.float64))
+    return np.where(past, np.inf, halfway(a, b).astype(np.float64))
