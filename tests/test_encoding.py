@@ -271,6 +271,30 @@ def test_take_equals_reference(max_bins):
     check_state(taken)
 
 
+@given(columns, st.booleans())
+def test_presorted_columns_cut_where_others_do(values, in_tile):
+    space = Workspace(len(values))
+    single = values.dtype == np.float32
+    column = encode(values)
+    own = encoding.presort(values, values, single=single, in_tile=in_tile, space=space)
+    assert own.n_missing == column.n_missing
+    order = column.take_order(space)
+    if in_tile:
+        assert_same(own, column)
+    np.testing.assert_array_equal(own.take_order(space), order)
+    rows = order & encoding.ROW_MASK
+    at = np.flatnonzero(order[1:] >> 31)
+    np.testing.assert_array_equal(
+        own.thresholds_between(rows[at], rows[at + 1]),
+        column.thresholds_between(rows[at], rows[at + 1]),
+    )
+    some = np.arange(0, len(values), 2)
+    taken = own.take(some, Workspace(len(some)))
+    np.testing.assert_array_equal(
+        taken.take_order(space), column.take(some, space).take_order(space)
+    )
+
+
 @pytest.mark.parametrize("n", [10, 1000])
 def test_state_survives_pickle_and_copy(n):
     column = encode(np.random.default_rng(3).standard_normal(n))

@@ -103,14 +103,50 @@ class Column:
         """Bytes that the arrays hold; an array that is two fields counts once."""
         return sum({id(array): array.nbytes for array in self._arrays()}.values())
 
-    def sorted_rows(self) -> NDArray:
-        """Return `order`, made where the column keeps none."""
-        if self.order is not None:
-            return self.order
-        order = np.empty(len(self.codes), np.uint32)
-        pairs, spare = np.empty((2, len(self.codes)), np.uint64)
-        encode.order_codes(self.codes, self.n_codes, pairs, spare, order)
+    @property
+    def fits_tile(self) -> bool:
+        """Whether it is numeric and its codes are bytes."""
+        return self.codes.dtype == np.uint8 and not self.is_categorical
+
+    def take_order(self, space: Workspace) -> NDArray:
+        """Return the rows in order of their codes, as `order`, for the caller."""
+        order = space.new(len(self.codes), np.uint32)
+        if self.order is None:
+            encode.order_codes(
+                self.codes, self.n_codes, space.pairs, space.spare, order
+            )
+        else:
+            order[:] = self.order
         return order
+
+    def thresholds_between(self, low_rows: NDArray, high_rows: NDArray) -> NDArray:
+        """Return thresholds between the values of two rows of a numeric column.
+
+        Exact columns are cut half-way between the two values; binned ones at the
+        middle one of the cuts between the two bins. Missing values alone on the
+        right are cut off by infinity.
+
+        Parameters
+        ----------
+        low_rows, high_rows : ndarray of shape (n_splits,)
+            A row whose value is the largest that goes left, and one whose value
+            is the smallest that goes right, or is missing.
+
+        Returns
+        -------
+        ndarray of shape (n_splits,), float64
+            Values of float32 for a float32 column.
+        """
+        low = self.codes[low_rows].astype(np.int64)
+        high = self.codes[high_rows].astype(np.int64)
+        if not self.is_exact:
+            low = low + (np.minimum(high, self.n_codes) - 1 - low) // 2
+            high = low + 1
+        past = high >= self.n_codes
+        dtype = np.float32 if self.single else np.float64
+        a = self.upper[low].astype(dtype)  # type: ignore[index]
+        b = self.lower[np.where(past, low, high)].astype(dtype)  # type: ignore[index]
+        return np.where(past, np.inf, halfway(a, b).astype(np.float64))
 
     def take(self, rows: NDArray, space: Workspace) -> Column:
         """Return the column of `rows`, indices in range; codes keep their meaning."""
@@ -130,6 +166,79 @@ class Column:
             single=self.single,
             is_exact=self.is_exact,
         )
+
+
+class PresortedColumn(Column):
+    """An exact numeric column for one fit: its values and their order, no codes.
+
+    `codes` are the values as they came, NaN where missing, perhaps a view of the
+    caller's data; they are looked up for thresholds alone. `order` is given away by
+    the first `take_order`.
+    """
+
+    def __post_init__(self) -> None:
+        """Leave `order` to growth, which permutes it."""
+
+    def take(self, rows: NDArray, space: Workspace) -> Column:
+        """Return the column of `rows`, indices in range."""
+        values = self.codes.take(rows)
+        return presort(values, values, single=self.single, in_tile=False, space=space)
+
+    def take_order(self, space: Workspace) -> NDArray:  # noqa: ARG002
+        return self.order
+
+    def thresholds_between(self, low_rows: NDArray, high_rows: NDArray) -> NDArray:
+        dtype = np.float32 if self.single else np.float64
+        # Adding zero turns -0.0 into 0.0.
+        low = self.codes[low_rows].astype(dtype) + dtype(0)
+        high = self.codes[high_rows].astype(dtype) + dtype(0)
+        return np.where(np.isnan(high), np.inf, halfway(low, high).astype(np.float64))
+
+
+def presort(
+    values: NDArray, source: NDArray, *, single: bool, in_tile: bool, space: Workspace
+) -> Column:
+    """Return an exact numeric column for one fit.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows,), float32 or float64
+        Contiguous; at least one row; NaN is missing.
+    source : ndarray of shape (n_rows,)
+        The same values in memory that outlives the fit.
+    single : bool
+        Whether the raw dtype was float32 or narrower.
+    in_tile : bool
+        Whether a column of few values is to have codes of one byte instead.
+    space : Workspace
+
+    Returns
+    -------
+    Column
+
+    Raises
+    ------
+    OverflowError
+        If a value is infinite.
+    """
+    order = space.new(len(values), np.uint32)
+    n_codes, n_missing = encode.presort(values, space.pairs, space.spare, order)
+    if in_tile and n_codes + 1 <= MAX_CODES_WITHOUT_ORDER:
+        return _rank(values, order, n_codes, n_missing, single, space)
+    n_present = len(values) - n_missing
+    if n_present:
+        _check_finite(values[order[[0, n_present - 1]] & ROW_MASK])
+    return PresortedColumn(
+        codes=source,
+        n_codes=0,
+        n_missing=n_missing,
+        lower=None,
+        upper=None,
+        categories=None,
+        order=order,
+        single=single,
+        is_exact=True,
+    )
 
 
 class KeyColumn(Column):
@@ -368,9 +477,20 @@ def encode_numeric(
 
 def _encode_exact(values: NDArray, single: bool, space: Workspace) -> Column:
     n_codes, n_missing = encode.presort(values, space.pairs, space.spare, space.order)
+    return _rank(values, space.order, n_codes, n_missing, single, space)
+
+
+def _rank(
+    values: NDArray,
+    order: NDArray,
+    n_codes: int,
+    n_missing: int,
+    single: bool,
+    space: Workspace,
+) -> Column:
     codes = space.new(len(values), code_dtype(n_codes))
     distinct = space.new(n_codes, np.float64)
-    encode.rank(space.order, values, codes, distinct)
+    encode.rank(order, values, codes, distinct)
     _check_finite(distinct)
     return Column(
         codes=codes,
@@ -379,9 +499,7 @@ def _encode_exact(values: NDArray, single: bool, space: Workspace) -> Column:
         lower=distinct,
         upper=distinct,
         categories=None,
-        order=space.keep(space.order)
-        if n_codes + 1 > MAX_CODES_WITHOUT_ORDER
-        else None,
+        order=space.keep(order) if n_codes + 1 > MAX_CODES_WITHOUT_ORDER else None,
         single=single,
         is_exact=True,
     )

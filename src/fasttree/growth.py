@@ -35,8 +35,8 @@ NODE_DTYPE = np.dtype(
         ("left", np.int32),
         ("right", np.int32),
         ("feature", np.int32),
-        ("code_low", np.uint32),
-        ("code_high", np.uint32),
+        ("row_low", np.uint32),
+        ("row_high", np.uint32),
         ("missing_left", np.int32),
     ],
     align=True,
@@ -91,13 +91,14 @@ SPLIT_DTYPE = np.dtype(
 )
 FEATURE_DTYPE = np.dtype(
     [
-        ("slot", np.int32),
+        ("place", np.int32),
         ("tiled", np.uint8),
         ("categorical", np.uint8),
         ("has_missing", np.uint8),
         ("itemsize", np.uint8),
         ("n_codes", np.uint32),
         ("codes", np.uintp),
+        ("order", np.uintp),
         ("keys", np.uintp),
         ("lower", np.uintp),
         ("upper", np.uintp),

@@ -16,7 +16,7 @@ import numpy as np
 from fasttree import growth, threads
 from fasttree._kernels import encode
 from fasttree._kernels import grow as kernels
-from fasttree.encoding import KeyColumn, halfway
+from fasttree.encoding import KeyColumn, Workspaces
 from fasttree.tree import Tree
 
 if TYPE_CHECKING:
@@ -90,6 +90,15 @@ class _Target:
     centre: float = 0.0
     value_exponent: int = 0  # value = weight unit * (y - centre) * 2**exponent
     response_exponent: int = 0  # response = (y - centre) * 2**exponent
+
+
+def uses_tiles(is_weighted: bool) -> bool:
+    """Return whether columns of at most 255 codes are counted in tiles.
+
+    Rows of one weight are counted in histograms; weighted rows are walked in
+    order, where a position tells the number of rows as well as their weight.
+    """
+    return not is_weighted
 
 
 def grow_classification_tree(
@@ -261,36 +270,29 @@ def _make_plan(
 ) -> tuple[growth.Plan, Any]:
     n_rows, n_features = table.n_rows, table.n_features
     drawn = params.splitter == "random"
+    in_tiles = not drawn and uses_tiles(target.weights.units is not None)
     features = np.zeros(n_features, growth.FEATURE_DTYPE)
     tile_of = np.full(n_features, -1, np.int32)
     keys = _keys_by_row(table, n_threads) if drawn else None
     tiled: list[int] = []
     ordered: list[int] = []
     for f, column in enumerate(table.columns):
-        # Rows of one weight are counted in histograms; weighted rows are walked in
-        # order, where a position tells the number of rows as well as their weight.
-        in_tile = (
-            column.codes.itemsize == 1
-            and not column.is_categorical
-            and target.weights.units is None
-            and not drawn
-        )
-        group = tiled if in_tile else ordered
-        key = (0, 0, 0, 0) if keys is None else _key_fields(column, keys[f])
-        features[f] = (
-            len(group),
-            in_tile,
-            column.is_categorical,
-            column.n_missing > 0,
-            column.codes.itemsize,
-            column.n_codes,
-            column.codes.ctypes.data,
-            *key,
-            column.single,
-        )
-        if in_tile:
+        if in_tiles and column.fits_tile:
+            features[f]["tiled"] = True
+            features[f]["place"] = len(tiled)
             tile_of[f] = len(tiled) // 8
-        group.append(f)
+            tiled.append(f)
+        else:
+            ordered.append(f)
+        features[f]["categorical"] = column.is_categorical
+        features[f]["has_missing"] = column.n_missing > 0
+        features[f]["n_codes"] = column.n_codes
+        features[f]["single"] = column.single
+        if column.is_categorical:
+            features[f]["codes"] = column.codes.ctypes.data
+            features[f]["itemsize"] = column.codes.itemsize
+        if keys is not None:
+            _set_keys(features[f], column, keys[f])
     n_tiles = (len(tiled) + 7) // 8
     tiles = np.zeros((n_tiles, n_rows), np.uint64)
     for t in range(n_tiles):
@@ -298,11 +300,9 @@ def _make_plan(
         kernels.pack_tile([table.columns[f].codes for f in members], tiles[t])
     tiled_features = np.full(8 * n_tiles, -1, np.int32)
     tiled_features[: len(tiled)] = tiled
-    orders = np.empty((0 if drawn else len(ordered), n_rows), np.uint32)
-    for slot, f in enumerate(ordered[: len(orders)]):
-        orders[slot] = table.columns[f].sorted_rows()
-        if target.kind == _BINARY:
-            kernels.flag_ones(orders[slot], target.label)
+    orders = [] if drawn else _take_orders(table, ordered, target, n_threads)
+    for f, order in zip(ordered, orders, strict=False):
+        features[f]["order"] = order.ctypes.data
     n_runs = max(
         (
             column.n_codes + 1 if drawn else min(column.n_codes + 1, n_rows)
@@ -328,7 +328,6 @@ def _make_plan(
         target.quantum,
         features.view(np.uint8),
         np.arange(n_rows, dtype=np.uint32),
-        orders,
         tiles,
         tiled_features,
         (
@@ -342,7 +341,7 @@ def _make_plan(
             drawn,
         ),
         n_runs,
-        (table, keys),
+        (table, keys, orders),
     )
     # Only then is a parent's histogram of every column there to subtract from.
     looks_at_all = params.max_features == n_features and params.max_leaf_nodes is None
@@ -410,12 +409,30 @@ def _has_value_keys(column: Any) -> bool:
     return column.is_exact and not column.is_categorical
 
 
-def _key_fields(column: Any, keys: NDArray[Any]) -> tuple[int, int, int, int]:
-    """Return the last fields of a FEATURE_DTYPE but for `single`."""
-    bounds = (0, 0)
+def _set_keys(feature: Any, column: Any, keys: NDArray[Any]) -> None:
+    """Fill in the fields of a FEATURE_DTYPE that drawn splits need."""
+    feature["keys"] = keys.ctypes.data
+    feature["key_size"] = keys.itemsize
     if not column.is_categorical and not column.is_exact:
-        bounds = (column.lower.ctypes.data, column.upper.ctypes.data)
-    return (keys.ctypes.data, *bounds, keys.itemsize)
+        feature["lower"] = column.lower.ctypes.data
+        feature["upper"] = column.upper.ctypes.data
+
+
+def _take_orders(
+    table: EncodedTable, ordered: list[int], target: _Target, n_threads: int
+) -> list[NDArray[np.uint32]]:
+    """Return the columns' sorted rows, for growth to permute."""
+    # One piece of memory for the copies: see encoding.Workspace.
+    spaces = Workspaces(table.n_rows, len(ordered))
+
+    def take(f: int) -> NDArray[np.uint32]:
+        with spaces.borrow() as space:
+            order = table.columns[f].take_order(space)
+        if target.kind == _BINARY:
+            kernels.flag_ones(order, target.label)
+        return order
+
+    return threads.run(take, [(f,) for f in ordered], n_threads)
 
 
 def _min_gain(min_impurity_decrease: float, target: _Target) -> float:
@@ -490,9 +507,7 @@ def _binary_payload(leaves: NDArray[Any]) -> dict[str, Any]:
 def _thresholds(nodes: NDArray[Any], table: EncodedTable) -> NDArray[np.float64]:
     """Return each split's threshold, in the dtype of its column.
 
-    Exact columns are cut half-way between the two values that the node holds on
-    either side; binned ones at the middle one of the cuts between the two bins.
-    Drawn splits bring their threshold along.
+    Drawn splits bring it along.
     """
     threshold = np.full(len(nodes), -2.0)
     threshold[nodes["set_start"] >= 0] = np.nan
@@ -501,26 +516,7 @@ def _thresholds(nodes: NDArray[Any], table: EncodedTable) -> NDArray[np.float64]
     numeric = (nodes["feature"] >= 0) & (nodes["set_start"] < 0) & ~is_drawn
     for f in np.unique(nodes["feature"][numeric]):
         at = np.flatnonzero(numeric & (nodes["feature"] == f))
-        column = table.columns[f]
-        low = nodes["code_low"][at].astype(np.int64)
-        high = nodes["code_high"][at].astype(np.int64)
-        if not column.is_exact:
-            low = low + (np.minimum(high, column.n_codes) - 1 - low) // 2
-            high = low + 1
-        threshold[at] = midpoints(column, low, high)
+        threshold[at] = table.columns[f].thresholds_between(
+            nodes["row_low"][at], nodes["row_high"][at]
+        )
     return threshold
-
-
-def midpoints(
-    column: Any, low: NDArray[np.int64], high: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Return a value from [upper[low], lower[high]), half-way where it exists.
-
-    A float32 column gets a value of float32. A `high` past the last code stands
-    for missing values alone on the right: infinity.
-    """
-    dtype = np.float32 if column.single else np.float64
-    past = high >= column.n_codes
-    a = column.upper[low].astype(dtype)
-    b = column.lower[np.where(past, low, high)].astype(dtype)
-    return np.where(past, np.inf, halfway(a, b).astype(np.float64))

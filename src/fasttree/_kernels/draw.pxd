@@ -468,7 +468,7 @@ cdef inline bint record_drawn(
     record.set_start = -1
     record.threshold = split.threshold
     record.missing_left = split.missing_left
-    record.code_low = record.code_high = 0
+    record.row_low = record.row_high = 0
     if not feature.categorical:
         return True
     if not reserve_words(arena, n_words):

@@ -131,7 +131,7 @@ cdef inline bint grow_drawn_frames(
         record.set_start = -1
         record.left = record.right = -1
         record.feature = -2
-        record.code_low = record.code_high = 0
+        record.row_low = record.row_high = 0
         record.missing_left = 0
         if frame.parent >= 0:
             if frame.right:

@@ -48,7 +48,6 @@ class Problem:
         quantum: float,
         features: NDArray[np.uint8],
         rows: NDArray[np.uint32],
-        orders: NDArray[np.uint32],
         tiles: NDArray[np.uint64],
         tiled: NDArray[np.int32],
         limits: tuple[int, int, int, int, int, int, float, bool],

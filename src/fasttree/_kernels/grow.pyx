@@ -16,7 +16,7 @@ from libc.stdint cimport (
     uint32_t,
     uint64_t,
 )
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from fasttree._kernels.draw cimport (
@@ -49,7 +49,12 @@ from fasttree._kernels.impurity cimport (
     nlogn_rounded,
     node_stat,
 )
-from fasttree._kernels.partition cimport partition_entries, partition_rows
+from fasttree._kernels.partition cimport (
+    Parted,
+    partition_entries,
+    partition_rows,
+    partition_tile,
+)
 from fasttree._kernels.random cimport child_key, draw_below
 from fasttree._kernels.records cimport (
     Arena,
@@ -117,13 +122,13 @@ cdef struct View:
     int64_t n_rows
     int64_t n_words           # of a mask of features
     uint32_t* rows            # (n_rows,) nodes own ranges of it
-    uint32_t* orders          # (n_orders, n_rows) likewise
     const uint64_t* tiles     # (n_tiles, n_rows)
     const int32_t* tiled      # feature of each byte of the tiles, or -1
     int32_t n_tiles
     uint8_t* goes_left        # (n_rows,)
     uint16_t* local           # (n_rows,) local row in the node's copy
     int64_t run_capacity
+    bint has_orders
 
 LAYOUT = {
     "job": sizeof(Job),
@@ -236,7 +241,7 @@ def gather_keys(
 cdef class Problem:
     """Table and target of one fit, as the growth kernels see them.
 
-    All arrays are kept alive by `owned`. `rows` and `orders` are permuted by
+    All arrays are kept alive by `owned`. `rows` and the orders are permuted by
     growth: every node owns the range [begin, end) of each of them.
     """
 
@@ -260,15 +265,14 @@ cdef class Problem:
         double quantum,
         const uint8_t[::1] features,
         uint32_t[::1] rows,
-        uint32_t[:, ::1] orders,
         const uint64_t[:, ::1] tiles,
         const int32_t[::1] tiled,
         tuple limits,
         int64_t run_capacity,
         object owned,
     ):
-        cdef int64_t n = rows.shape[0]
-        self.owned = (label, weight, value, response, nlogn, features, rows, orders,
+        cdef int64_t n = rows.shape[0], f
+        self.owned = (label, weight, value, response, nlogn, features, rows,
                       tiles, tiled, owned)
         self.view.target.kind = kind
         self.view.target.entropy = entropy
@@ -285,9 +289,10 @@ cdef class Problem:
         self.view.features = <const Feature*>&features[0]
         self.view.n_features = <int32_t>(features.shape[0] // sizeof(Feature))
         self.view.n_rows = n
+        for f in range(self.view.n_features):
+            self.view.has_orders |= self.view.features[f].order != NULL
         self.view.n_words = (self.view.n_features + 63) // 64
         self.view.rows = &rows[0]
-        self.view.orders = NULL if orders.shape[0] == 0 else &orders[0, 0]
         self.view.tiles = NULL if tiles.shape[0] == 0 else &tiles[0, 0]
         self.view.tiled = NULL if tiled.shape[0] == 0 else &tiled[0]
         self.view.n_tiles = <int32_t>tiles.shape[0]
@@ -367,8 +372,7 @@ cdef class Problem:
                             continue
                         if self.view.target.kind == CLASSES:
                             scratch.totals = &totals[j, 0]
-                        entries = (self.view.orders + feature.slot * self.view.n_rows
-                                   + job[j].begin)
+                        entries = feature.order + job[j].begin
                         best.feature = f
                         if is_constant(entries, job[j].stat.n):
                             best.constant = True
@@ -579,44 +583,37 @@ cdef class Problem:
         cdef const Job* job = <const Job*>&job_bytes[0]
         cdef const Split* split = <const Split*>&split_bytes[0]
         cdef const Feature* feature = self.view.features + split.feature
-        cdef int64_t n = job.stat.n, i, n_left, n_missing = 0
+        cdef int64_t n = job.stat.n, n_left
         cdef uint32_t* rows = self.view.rows + job.begin
         cdef uint32_t* entries
         cdef uint32_t* spare
-        cdef const uint64_t* tile
-        cdef uint32_t code
-        cdef int shift
-        cdef bint failed, goes
+        cdef bint failed
+        cdef Parted parted
         cdef NodeRecord* record
         cdef Scratch scratch
         scratch.runs = self.runs
         scratch.left = self.left
         scratch.totals = self.totals
         with nogil:
-            spare = <uint32_t*>calloc(n, sizeof(uint32_t))
+            spare = <uint32_t*>malloc(n * sizeof(uint32_t))
             failed = spare == NULL or not reserve_nodes(&self.arena, 1)
             if not failed:
                 record = self.arena.nodes + self.arena.n_nodes
                 self.begin_record(record, job)
                 if feature.tiled:
-                    tile = self.view.tiles + (feature.slot // TILE) * self.view.n_rows
-                    shift = 8 * (feature.slot % TILE)
-                    n_left = 0
-                    for i in range(n):
-                        code = tile[rows[i]] >> shift & 255
-                        goes = code <= split.code_low
-                        if code == feature.n_codes:
-                            n_missing += 1
-                            goes = split.missing_left
-                        self.view.goes_left[rows[i]] = goes
-                        n_left += goes
+                    parted = partition_tile(
+                        rows, n,
+                        self.view.tiles + (feature.place // TILE) * self.view.n_rows,
+                        8 * (feature.place % TILE), feature.n_codes, split,
+                        self.view.goes_left if self.view.has_orders else NULL, spare)
+                    n_left = parted.n_left
                     record.feature = split.feature
-                    record.code_low = split.code_low
-                    record.code_high = split.code_high
-                    record.missing_left = (split.missing_left if n_missing
+                    record.row_low = parted.row_low
+                    record.row_high = parted.row_high
+                    record.missing_left = (split.missing_left if parted.n_missing
                                            else n_left > n - n_left)
                 else:
-                    entries = self.view.orders + feature.slot * self.view.n_rows + job.begin
+                    entries = feature.order + job.begin
                     n_left = mark_left(
                         entries, &job.stat, feature.categorical,
                         self.view.limits.min_samples_category, &self.view.target,
@@ -624,8 +621,8 @@ cdef class Problem:
                     failed = not record_split(
                         &self.arena, record, feature, split, entries, NULL,
                         self.view.goes_left, n, n_left)
+                    partition_rows(rows, n, self.view.goes_left, spare)
                 self.arena.n_nodes += 1
-                partition_rows(rows, n, self.view.goes_left, spare)
             free(spare)
         if failed:
             raise MemoryError("no memory to split a node")
@@ -681,8 +678,7 @@ cdef class Problem:
                     for j in range(begins.shape[0]):
                         if wanted[j, features[i]]:
                             partition_entries(
-                                self.view.orders + feature.slot * self.view.n_rows + begins[j],
-                                ends[j] - begins[j], self.view.goes_left, spare)
+                                feature.order + begins[j], ends[j] - begins[j], self.view.goes_left, spare)
             free(spare)
         if spare == NULL:
             raise MemoryError("no memory to partition a node")
@@ -903,7 +899,7 @@ cdef void copy_node(const View* view, Workspace* w, const Job* job) noexcept nog
         feature = view.features + f
         if feature.tiled or not w.masks[f >> 6] >> (f & 63) & 1:
             continue
-        entries = view.orders + feature.slot * view.n_rows + job.begin
+        entries = feature.order + job.begin
         out = w.lists + f * w.capacity
         for i in range(n):
             entry = entries[i]

@@ -7,10 +7,18 @@ Both cursors are written at every step and one of them moves: a mispredicted
 branch would cost more than the second store.
 """
 
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from fasttree._kernels.types cimport entry_t
+from fasttree._kernels.histogram cimport fasttree_prefetch
+from fasttree._kernels.types cimport Split, entry_t
+
+# What a split of a tiled column did.
+cdef struct Parted:
+    int64_t n_left
+    int64_t n_missing
+    uint32_t row_low          # a row of the last code that went left
+    uint32_t row_high         # one of the first that went right
 
 
 cdef inline int64_t partition_rows(
@@ -63,3 +71,42 @@ cdef inline int64_t partition_entries(
         right += 1 - side
     memcpy(entries + left, spare, right * sizeof(entry_t))
     return left
+
+
+cdef inline Parted partition_tile(
+    uint32_t* rows,        # IN/OUT (n,)
+    int64_t n,
+    const uint64_t* tile,  # IN by row
+    int shift,             # of the column's byte
+    uint32_t missing_code,
+    const Split* split,
+    uint8_t* goes_left,    # OUT by row, or NULL
+    uint32_t* spare,       # (n,)
+) noexcept nogil:
+    """Split the rows of a node by a column of its tile."""
+    cdef Parted parted
+    cdef int64_t i, left = 0, right = 0, n_missing = 0, side
+    cdef uint32_t row, code, row_low = 0, row_high = 0
+    for i in range(n):
+        if i + 24 < n:
+            fasttree_prefetch(tile + rows[i + 24])
+        row = rows[i]
+        code = tile[row] >> shift & 255
+        side = code <= split.code_low
+        if code == missing_code:
+            n_missing += 1
+            side = split.missing_left
+        row_low = row if code == split.code_low else row_low
+        row_high = row if code == split.code_high else row_high
+        if goes_left != NULL:
+            goes_left[row] = <uint8_t>side
+        rows[left] = row
+        spare[right] = row
+        left += side
+        right += 1 - side
+    memcpy(rows + left, spare, right * sizeof(uint32_t))
+    parted.n_left = left
+    parted.n_missing = n_missing
+    parted.row_low = row_low
+    parted.row_high = row_high
+    return parted

@@ -16,8 +16,8 @@ cdef struct NodeRecord:
     int32_t left              # -1: leaf
     int32_t right
     int32_t feature           # -2: leaf
-    uint32_t code_low
-    uint32_t code_high
+    uint32_t row_low          # a row with the last value that goes left
+    uint32_t row_high         # one with the first that goes right
     int32_t missing_left
 
 cdef struct Arena:

@@ -145,7 +145,7 @@ cdef inline bint record_split(
     const entry_t* entries, const uint32_t* table_rows, const uint8_t* goes_left,
     int64_t n, int64_t n_left
 ) noexcept nogil:
-    """Fill in the codes, the category set and the way of missing values.
+    """Fill in the rows at the split, the category set and the way of missing values.
 
     What the node has not seen (a missing value, an absent category) goes to the
     child with more rows, to the right if they are equal.
@@ -161,11 +161,9 @@ cdef inline bint record_split(
     record.missing_left = left_is_larger
     if not feature.categorical:
         row = entries[split.position - 1] & mask
-        record.code_low = code_of(
-            feature, row if table_rows == NULL else table_rows[row])
+        record.row_low = row if table_rows == NULL else table_rows[row]
         row = entries[split.position] & mask
-        record.code_high = code_of(
-            feature, row if table_rows == NULL else table_rows[row])
+        record.row_high = row if table_rows == NULL else table_rows[row]
         if entries[n - 1] & missing:
             record.missing_left = split.missing_left
         return True
@@ -188,8 +186,8 @@ cdef inline bint record_split(
     code = feature.n_codes & 63
     if code:  # no bits past the last category
         words[n_words - 1] &= (<uint64_t>1 << code) - 1
-    record.code_low = 0
-    record.code_high = 0
+    record.row_low = 0
+    record.row_high = 0
     return True
 
 
@@ -323,7 +321,7 @@ cdef inline bint grow_frames(
         record.set_start = -1
         record.left = record.right = -1
         record.feature = -2
-        record.code_low = record.code_high = 0
+        record.row_low = record.row_high = 0
         record.missing_left = 0
         if frame.parent >= 0:
             if frame.right:

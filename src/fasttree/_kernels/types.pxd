@@ -53,21 +53,22 @@ cdef struct Split:
                               # drawn splits: last key that goes left, or attempt
     double threshold          # drawn splits; else the midpoint is taken later
     int32_t feature
-    uint32_t code_low         # last code that goes left
-    uint32_t code_high        # first code that goes right
+    uint32_t code_low         # tiled columns: last code that goes left
+    uint32_t code_high        # tiled columns: first code that goes right
     int32_t order_class       # categorical columns: class that ordered the runs
     uint8_t missing_left
     uint8_t constant          # the column has one code in this node
 
 # A column as the growth kernels see it.
 cdef struct Feature:
-    int32_t slot              # index among the ordered or among the tiled columns
+    int32_t place             # of a tiled column: tile * TILE + byte
     uint8_t tiled             # uint8 codes in tiles; else an order
     uint8_t categorical
     uint8_t has_missing
     uint8_t itemsize          # bytes of a code in `codes`
-    uint32_t n_codes          # code of a missing value
-    const void* codes         # (n_rows,)
+    uint32_t n_codes          # code of a missing value, where there are codes
+    const void* codes         # (n_rows,) categorical columns; else NULL
+    uint32_t* order           # (n_rows,) nodes own ranges of it; NULL if tiled
     const void* keys          # (n_rows,) drawn splits, see draw.pxd; else NULL
     const double* lower       # (n_codes,) bounds of the bins that the keys number;
     const double* upper       # NULL where the keys are values or categories

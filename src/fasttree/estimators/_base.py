@@ -22,6 +22,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from fasttree import training
 from fasttree.table import EncodedTable, SparseRows, check_sparse
 from fasttree.threads import resolve_n_jobs
 
@@ -91,16 +92,16 @@ class TableInputMixin(BaseEstimator):
                         f"{getattr(self, name)!r}; give it to EncodedTable.from_data"
                     )
             return X
-        encode = EncodedTable.from_data
-        if getattr(self, "splitter", "best") == "random":
-            encode = EncodedTable.for_drawn_splits
-        return encode(
-            X,
-            max_bins=self.max_bins,
-            categorical_features=self.categorical_features,
-            sample_weight=sample_weight,
-            n_jobs=self.n_jobs,
-        )
+        options = {
+            "max_bins": self.max_bins,
+            "categorical_features": self.categorical_features,
+            "sample_weight": sample_weight,
+            "n_jobs": self.n_jobs,
+        }
+        if self.splitter == "random":
+            return EncodedTable.for_drawn_splits(X, **options)
+        in_tiles = training.uses_tiles(is_weighted=sample_weight is not None)
+        return EncodedTable.for_best_splits(X, **options, in_tiles=in_tiles)
 
     def _check_data(
         self, X: Any, y: Any, *, y_numeric: bool, check_input: bool
