@@ -27,6 +27,7 @@ KERNELS = [
     "impurity",
     "records",
     "scan",
+    "bits",
     "histogram",
     "partition",
     "draw",

@@ -22,6 +22,9 @@ ROW_MASK = np.uint32((1 << 30) - 1)
 #: Columns of at most this many codes, missing included, have no `order`.
 MAX_CODES_WITHOUT_ORDER = 256
 
+#: Columns of at most this many values are not sorted to be coded.
+MAX_FEW = 255
+
 #: Of more rows than this, as many are drawn to place the bins of a column.
 SAMPLE_ROWS = 200_000
 
@@ -221,10 +224,12 @@ def presort(
     OverflowError
         If a value is infinite.
     """
+    if in_tile:
+        column = _encode_few(values, single, MAX_FEW, space)
+        if column is not None:
+            return column
     order = space.new(len(values), np.uint32)
-    n_codes, n_missing = encode.presort(values, space.pairs, space.spare, order)
-    if in_tile and n_codes + 1 <= MAX_CODES_WITHOUT_ORDER:
-        return _rank(values, order, n_codes, n_missing, single, space)
+    _, n_missing = encode.presort(values, space.pairs, space.spare, order)
     n_present = len(values) - n_missing
     if n_present:
         _check_finite(values[order[[0, n_present - 1]] & ROW_MASK])
@@ -352,6 +357,7 @@ class Workspace:
         self.spare = np.empty(n_rows, dtype=np.uint64)
         self.order = np.empty(n_rows, dtype=np.uint32)
         self._values = np.empty(n_rows, dtype=np.float64)
+        self.codes = np.empty(n_rows, dtype=np.uint8)
         self._sample: NDArray[np.int64] | None = None
         # A row of a column takes at most 4 + 4 + 8 bytes.
         self._chunk_size = min(self.LARGEST_CHUNK, 16 * n_rows * n_columns)
@@ -470,27 +476,48 @@ def encode_numeric(
     OverflowError
         If a value is infinite.
     """
+    if sample_weight is None or max_bins is None:
+        column = _encode_few(values, single, max_bins or MAX_FEW, space)
+        if column is not None:
+            return column
     if max_bins is None:
         return _encode_exact(values, single, space)
     return _encode_bins(values, single, max_bins, sample_weight, space)
 
 
+def _encode_few(
+    values: NDArray, single: bool, most: int, space: Workspace
+) -> Column | None:
+    """Return the exact column of at most `most` values, or None, without sorting."""
+    codes = space.codes
+    distinct = np.empty(MAX_FEW, values.dtype)
+    n_codes = encode.number_few(values, codes, distinct)
+    if not 0 <= n_codes <= most:
+        return None
+    order = np.argsort(distinct[:n_codes])
+    values_of = distinct[order].astype(np.float64)
+    _check_finite(values_of)
+    table = np.full(256, n_codes, np.uint8)
+    table[order] = np.arange(n_codes)
+    n_missing = encode.recode(codes, table)
+    return Column(
+        codes=space.keep(codes),
+        n_codes=n_codes,
+        n_missing=n_missing,
+        lower=values_of,
+        upper=values_of,
+        categories=None,
+        order=None,
+        single=single,
+        is_exact=True,
+    )
+
+
 def _encode_exact(values: NDArray, single: bool, space: Workspace) -> Column:
     n_codes, n_missing = encode.presort(values, space.pairs, space.spare, space.order)
-    return _rank(values, space.order, n_codes, n_missing, single, space)
-
-
-def _rank(
-    values: NDArray,
-    order: NDArray,
-    n_codes: int,
-    n_missing: int,
-    single: bool,
-    space: Workspace,
-) -> Column:
     codes = space.new(len(values), code_dtype(n_codes))
     distinct = space.new(n_codes, np.float64)
-    encode.rank(order, values, codes, distinct)
+    encode.rank(space.order, values, codes, distinct)
     _check_finite(distinct)
     return Column(
         codes=codes,
@@ -499,7 +526,7 @@ def _rank(
         lower=distinct,
         upper=distinct,
         categories=None,
-        order=space.keep(order) if n_codes + 1 > MAX_CODES_WITHOUT_ORDER else None,
+        order=space.keep(space.order),
         single=single,
         is_exact=True,
     )

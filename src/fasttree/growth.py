@@ -93,6 +93,7 @@ FEATURE_DTYPE = np.dtype(
     [
         ("place", np.int32),
         ("tiled", np.uint8),
+        ("binary", np.uint8),
         ("categorical", np.uint8),
         ("has_missing", np.uint8),
         ("itemsize", np.uint8),

@@ -652,9 +652,16 @@ class _SparseSource:
         # In Fortran order, and duplicates are added up.
         block = _ArraySource(self.X[:, start:stop].toarray(order="F"))
         columns = block.read(0, stop - start, is_categorical[start:stop], n_threads)
+        # Their values do not outlive the block.
+        changes = [
+            {"source": None} if isinstance(column, _Numbers) else {}
+            for column in columns
+        ]
         return [
-            replace(column, name=f"column {position}", source=None)
-            for position, column in enumerate(columns, start)
+            replace(column, name=f"column {position}", **change)
+            for position, (column, change) in enumerate(
+                zip(columns, changes, strict=True), start
+            )
         ]
 
 

@@ -277,13 +277,9 @@ def _make_plan(
     tiled: list[int] = []
     ordered: list[int] = []
     for f, column in enumerate(table.columns):
-        if in_tiles and column.fits_tile:
-            features[f]["tiled"] = True
-            features[f]["place"] = len(tiled)
-            tile_of[f] = len(tiled) // 8
-            tiled.append(f)
-        else:
-            ordered.append(f)
+        is_tiled = in_tiles and column.fits_tile
+        (tiled if is_tiled else ordered).append(f)
+        features[f]["tiled"] = is_tiled
         features[f]["categorical"] = column.is_categorical
         features[f]["has_missing"] = column.n_missing > 0
         features[f]["n_codes"] = column.n_codes
@@ -293,6 +289,12 @@ def _make_plan(
             features[f]["itemsize"] = column.codes.itemsize
         if keys is not None:
             _set_keys(features[f], column, keys[f])
+        is_binary = column.n_codes == 2 and column.n_missing == 0
+        features[f]["binary"] = is_tiled and is_binary
+    # Columns of two values share tiles, so that the bits of a row stand together.
+    tiled.sort(key=lambda f: not features[f]["binary"])
+    features["place"][tiled] = np.arange(len(tiled))
+    tile_of[tiled] = np.arange(len(tiled)) // 8
     n_tiles = (len(tiled) + 7) // 8
     tiles = np.zeros((n_tiles, n_rows), np.uint64)
     for t in range(n_tiles):
@@ -345,7 +347,10 @@ def _make_plan(
     )
     # Only then is a parent's histogram of every column there to subtract from.
     looks_at_all = params.max_features == n_features and params.max_leaf_nodes is None
-    capacity, most = _COPY_BYTES // (2 * n_features), kernels.MAX_LOCAL_ROWS
+    # Bytes of a row: two for each list, eight for 64 columns of two values.
+    n_binary = int(features["binary"].sum())
+    row_bytes = 2 * (n_features - n_binary) + 8 * -(-n_binary // 64)
+    capacity, most = _COPY_BYTES // row_bytes, kernels.MAX_LOCAL_ROWS
     if drawn:
         capacity = _DRAWN_BYTES // (4 * n_features)
         if target.kind != _CLASSES:

@@ -224,3 +224,33 @@ def test_transpose_of_any_layout(shape, dtype):
         encode.transpose(X, out, middle, shape[0])
         encode.transpose(X, out, 0, middle)
         np.testing.assert_array_equal(out, X.T)
+
+
+@given(
+    hnp.arrays(
+        np.float32,
+        st.integers(1, 400),
+        elements=st.sampled_from([0.0, -0.0, np.nan, np.inf, 1.5])
+        | st.integers(0, 300).map(float),
+    ),
+    st.sampled_from([np.float32, np.float64]),
+)
+def test_number_few_by_first_appearance(values, dtype):
+    values = values.astype(dtype)
+    codes = np.empty(len(values), np.uint8)
+    distinct = np.empty(255, dtype)
+    n = encode.number_few(values, codes, distinct)
+    expected = list(dict.fromkeys((values[~np.isnan(values)] + 0.0).tolist()))
+    if len(expected) > 255:
+        assert n == -1
+        return
+    assert n == len(expected)
+    assert distinct[:n].tolist() == expected
+    assert not np.signbit(distinct[:n]).any()
+    np.testing.assert_array_equal(codes == 255, np.isnan(values))
+    present = ~np.isnan(values)
+    np.testing.assert_array_equal(distinct[codes[present]], values[present])
+    table = np.arange(256, dtype=np.uint8)[::-1].copy()
+    recoded = codes.copy()
+    assert encode.recode(recoded, table) == np.isnan(values).sum()
+    np.testing.assert_array_equal(recoded, table[codes])

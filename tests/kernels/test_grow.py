@@ -186,6 +186,35 @@ def test_histograms_equal_a_recount(n_classes):
                 np.testing.assert_array_equal(cells.view(np.int64)[1::2], n)
 
 
+class TestBits:
+    @given(st.integers(0, 2**64 - 1))
+    def test_pack(self, word):
+        expected = sum((word >> 8 * i & 1) << i for i in range(8))
+        assert grow.pack_word(word) == expected
+
+    @pytest.mark.parametrize("kind", [0, 1, 2], ids=["binary", "classes", "regression"])
+    def test_counts_equal_a_recount(self, kind):
+        rng = np.random.default_rng(kind)
+        bits = rng.integers(0, 2**64, 50, dtype=np.uint64)
+        active = int(rng.integers(0, 2**64, dtype=np.uint64))
+        rows = rng.choice(50, 20, replace=False).astype(np.uint16)
+        n_classes = 5 if kind == 1 else 2
+        label = rng.integers(0, n_classes, 50).astype(np.uint16)
+        value = rng.integers(-(2**40), 2**40, 50)
+        cells = grow.count_two_valued(kind, label, value, n_classes, bits, active, rows)
+        for j in range(64):
+            has = rows[
+                (bits[rows] & np.uint64(active)) >> np.uint64(j) & np.uint64(1) == 1
+            ]
+            if kind == 1:
+                expected = np.bincount(label[has], minlength=n_classes)
+            elif kind == 0:
+                expected = [len(has) | int(label[has].sum()) << 32]
+            else:
+                expected = [len(has), value[has].sum()]
+            np.testing.assert_array_equal(cells[j], expected)
+
+
 class TestWideAgainstNarrow:
     """Histograms, orders of the table and a node's copy find the same trees."""
 

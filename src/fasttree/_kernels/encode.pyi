@@ -15,6 +15,12 @@ def presort(
     spare: NDArray[np.uint64],
     order: NDArray[np.uint32],
 ) -> tuple[int, int]: ...
+def number_few(
+    values: NDArray[np.floating],
+    codes: NDArray[np.uint8],
+    distinct: NDArray[np.floating],
+) -> int: ...
+def recode(codes: NDArray[np.uint8], table: NDArray[np.uint8]) -> int: ...
 def rank(
     order: NDArray[np.uint32],
     values: NDArray[_Float],

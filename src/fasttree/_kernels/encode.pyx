@@ -29,7 +29,10 @@ cdef enum:
     COLUMN_BLOCK = 16
     ROW_BLOCK = 64
     LANES = 16
+    SLOT_BITS = 10
+    SLOTS = 1 << SLOT_BITS
 
+cdef uint64_t HASH = <uint64_t>0x9E3779B97F4A7C15
 cdef uint32_t NEW_CODE = <uint32_t>1 << 31
 cdef uint32_t MISSING = <uint32_t>1 << 30
 cdef uint32_t MISSING_KEY = <uint32_t>0xFFFFFFFF
@@ -190,6 +193,68 @@ def presort(
             order[i] = <uint32_t>words[i] | flags
             flags = MISSING
     return n_distinct, n_missing
+
+
+def number_few(
+    const floating[::1] values, uint8_t[::1] codes, floating[::1] distinct
+):
+    """Number the values of a column of few in order of their first appearance.
+
+    Parameters
+    ----------
+    values : (n,)
+    codes : (n,) uint8
+        Receives the number of each value, 255 for NaN.
+    distinct : (255,)
+        Receives the values by number.
+
+    Returns
+    -------
+    int
+        How many values there are; -1 if more than 255, with the rest not looked at.
+    """
+    cdef uint64_t keys[SLOTS]
+    cdef int32_t numbers[SLOTS]
+    cdef Py_ssize_t i
+    cdef int32_t n_distinct = 0, number
+    cdef uint64_t key, slot
+    cdef floating value
+    with nogil:
+        for i in range(SLOTS):
+            numbers[i] = -1
+        for i in range(values.shape[0]):
+            value = values[i]
+            if value != value:
+                codes[i] = 255
+                continue
+            value += 0.0  # no negative zero
+            key = 0
+            memcpy(&key, &value, sizeof(floating))
+            slot = (key * HASH) >> (64 - SLOT_BITS)
+            while numbers[slot] >= 0 and keys[slot] != key:
+                slot = (slot + 1) & (SLOTS - 1)
+            number = numbers[slot]
+            if number < 0:
+                if n_distinct == 255:
+                    n_distinct = -1
+                    break
+                number = n_distinct
+                keys[slot] = key
+                numbers[slot] = number
+                distinct[number] = value
+                n_distinct += 1
+            codes[i] = <uint8_t>number
+    return n_distinct
+
+
+def recode(uint8_t[::1] codes, const uint8_t[::1] table):
+    """Replace each code by its entry in `table` (256,); count the last code's rows."""
+    cdef Py_ssize_t i, count = 0
+    with nogil:
+        for i in range(codes.shape[0]):
+            count += codes[i] == 255
+            codes[i] = table[codes[i]]
+    return count
 
 
 def rank(

@@ -108,3 +108,14 @@ class Worker:
     def grow(
         self, jobs: NDArray[np.uint8], masks: NDArray[np.uint64]
     ) -> tuple[NDArray[Any], ...]: ...
+
+def count_two_valued(
+    kind: int,
+    label: NDArray[np.uint16] | None,
+    value: NDArray[np.int64] | None,
+    n_classes: int,
+    bits: NDArray[np.uint64],
+    active: int,
+    rows: NDArray[np.uint16],
+) -> NDArray[np.int64]: ...
+def pack_word(word: int) -> int: ...

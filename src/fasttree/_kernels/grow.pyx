@@ -19,6 +19,7 @@ from libc.stdint cimport (
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
+from fasttree._kernels.bits cimport cells_of, count_bits, pack_bytes
 from fasttree._kernels.draw cimport (
     DrawSpace,
     draw_feature,
@@ -124,7 +125,10 @@ cdef struct View:
     uint32_t* rows            # (n_rows,) nodes own ranges of it
     const uint64_t* tiles     # (n_tiles, n_rows)
     const int32_t* tiled      # feature of each byte of the tiles, or -1
+    uint64_t* binary          # (n_tiles,) 1 in the bytes of columns of two values
+    uint64_t* listed          # (n_words,) mask of the other features
     int32_t n_tiles
+    int32_t n_bit_words       # of a row
     uint8_t* goes_left        # (n_rows,)
     uint16_t* local           # (n_rows,) local row in the node's copy
     int64_t run_capacity
@@ -271,7 +275,7 @@ cdef class Problem:
         int64_t run_capacity,
         object owned,
     ):
-        cdef int64_t n = rows.shape[0], f
+        cdef int64_t n = rows.shape[0]
         self.owned = (label, weight, value, response, nlogn, features, rows,
                       tiles, tiled, owned)
         self.view.target.kind = kind
@@ -289,8 +293,6 @@ cdef class Problem:
         self.view.features = <const Feature*>&features[0]
         self.view.n_features = <int32_t>(features.shape[0] // sizeof(Feature))
         self.view.n_rows = n
-        for f in range(self.view.n_features):
-            self.view.has_orders |= self.view.features[f].order != NULL
         self.view.n_words = (self.view.n_features + 63) // 64
         self.view.rows = &rows[0]
         self.view.tiles = NULL if tiles.shape[0] == 0 else &tiles[0, 0]
@@ -304,20 +306,41 @@ cdef class Problem:
         self.view.run_capacity = run_capacity
         self.view.goes_left = <uint8_t*>calloc(n, 1)
         self.view.local = <uint16_t*>calloc(n, sizeof(uint16_t))
+        self.view.binary = <uint64_t*>calloc(tiles.shape[0] + 1, sizeof(uint64_t))
+        self.view.listed = <uint64_t*>calloc(self.view.n_words, sizeof(uint64_t))
         self.totals = <int64_t*>calloc(n_classes + 1, sizeof(int64_t))
         self.left = <int64_t*>calloc(n_classes + 1, sizeof(int64_t))
         self.runs = <Run*>calloc(run_capacity + 1, sizeof(Run))
         if (self.view.goes_left == NULL or self.view.local == NULL or self.totals == NULL
-                or self.left == NULL or self.runs == NULL):
+                or self.left == NULL or self.runs == NULL or self.view.binary == NULL
+                or self.view.listed == NULL):
             raise MemoryError("no memory for the work arrays of a fit")
+        self.look_at_features()
 
     def __dealloc__(self):
         free(self.view.goes_left)
         free(self.view.local)
+        free(self.view.binary)
+        free(self.view.listed)
         free(self.totals)
         free(self.left)
         free(self.runs)
         arena_free(&self.arena)
+
+    cdef void look_at_features(self) noexcept nogil:
+        """Note which features have orders, lists and bits."""
+        cdef const Feature* feature
+        cdef int64_t f
+        for f in range(self.view.n_features):
+            feature = self.view.features + f
+            self.view.has_orders |= feature.order != NULL
+            if feature.binary:
+                self.view.binary[feature.place // TILE] |= (
+                    <uint64_t>1 << 8 * (feature.place % TILE))
+                self.view.n_bit_words = max(
+                    self.view.n_bit_words, feature.place // 64 + 1)
+            else:
+                self.view.listed[f >> 6] |= <uint64_t>1 << (f & 63)
 
     def measure(
         self, const int64_t[::1] begins, const int64_t[::1] ends,
@@ -746,6 +769,11 @@ cdef class Worker:
         w.spare = <uint16_t*>calloc(capacity, sizeof(uint16_t))
         w.goes_left = <uint8_t*>calloc(capacity, 1)
         w.codes = <uint64_t*>calloc(capacity, sizeof(uint64_t))
+        w.n_bit_words = problem.view.n_bit_words
+        w.listed = problem.view.listed
+        w.bits = <uint64_t*>calloc(w.n_bit_words * capacity + 1, sizeof(uint64_t))
+        w.cells = <int64_t*>calloc(
+            64 * w.n_bit_words * cells_of(&problem.view.target) + 1, sizeof(int64_t))
         w.label = <uint16_t*>calloc(capacity, sizeof(uint16_t))
         w.weight = <int64_t*>calloc(capacity, sizeof(int64_t))
         w.value = <int64_t*>calloc(capacity, sizeof(int64_t))
@@ -760,6 +788,7 @@ cdef class Worker:
         w.scratch.runs = <Run*>calloc(problem.view.run_capacity + 1, sizeof(Run))
         if (w.lists == NULL or w.ids == NULL or w.spare == NULL
                 or w.goes_left == NULL or w.codes == NULL or w.label == NULL
+                or w.bits == NULL or w.cells == NULL
                 or w.weight == NULL or w.value == NULL or w.response == NULL
                 or w.frames == NULL or w.masks == NULL or w.permutation == NULL
                 or w.scratch.left == NULL or w.scratch.totals == NULL
@@ -782,6 +811,8 @@ cdef class Worker:
         free(self.w.spare)
         free(self.w.goes_left)
         free(self.w.codes)
+        free(self.w.bits)
+        free(self.w.cells)
         free(self.w.label)
         free(self.w.weight)
         free(self.w.value)
@@ -876,6 +907,7 @@ cdef void copy_node(const View* view, Workspace* w, const Job* job) noexcept nog
     cdef const uint32_t* entries
     cdef const Feature* feature
     cdef uint16_t* out
+    cdef uint64_t* bits
     cdef int64_t n = job.stat.n, i, f, t
     cdef int byte
     cdef uint32_t entry
@@ -908,9 +940,15 @@ cdef void copy_node(const View* view, Workspace* w, const Job* job) noexcept nog
     for t in range(view.n_tiles):
         for i in range(n):
             w.codes[i] = view.tiles[t * view.n_rows + rows[i]]
+        if view.binary[t]:
+            bits = w.bits + (t >> 3) * w.capacity
+            if t & 7 == 0:
+                memset(bits, 0, n * sizeof(uint64_t))
+            for i in range(n):
+                bits[i] |= pack_bytes(w.codes[i] & view.binary[t]) << 8 * (t & 7)
         for byte in range(TILE):
             f = view.tiled[TILE * t + byte]
-            if f >= 0 and w.masks[f >> 6] >> (f & 63) & 1:
+            if f >= 0 and not view.features[f].binary and w.masks[f >> 6] >> (f & 63) & 1:
                 sort_codes(w.codes, w.label if view.target.kind == BINARY else NULL, n,
                            8 * byte, view.features[f].n_codes,
                            w.lists + f * w.capacity)
@@ -950,3 +988,24 @@ def sort_local(const uint64_t[::1] codes, int shift, uint32_t missing_code):
     cdef uint16_t[::1] out = np.empty(codes.shape[0], np.uint16)
     sort_codes(&codes[0], NULL, codes.shape[0], shift, missing_code, &out[0])
     return np.asarray(out)
+
+
+def count_two_valued(
+    int kind, const uint16_t[::1] label, const int64_t[::1] value, int n_classes,
+    const uint64_t[::1] bits, uint64_t active, const uint16_t[::1] rows,
+):
+    """Return the counts of a node's bits, (64, cells): a test's view of them."""
+    cdef Target target
+    cdef int64_t[:, ::1] cells
+    target.kind = kind
+    target.n_classes = n_classes
+    target.label = NULL if label is None else &label[0]
+    target.value = NULL if value is None else &value[0]
+    cells = np.full((64, cells_of(&target)), -1, np.int64)
+    count_bits(&target, &bits[0], active, &rows[0], rows.shape[0], &cells[0, 0])
+    return np.asarray(cells)
+
+
+def pack_word(uint64_t word):
+    """Return the lowest bits of the bytes of `word`, packed."""
+    return pack_bytes(word)

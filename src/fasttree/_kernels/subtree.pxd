@@ -19,6 +19,13 @@ from libc.stdint cimport (
 )
 from libc.string cimport memcpy, memset
 
+from fasttree._kernels.bits cimport (
+    cells_of,
+    count_bits,
+    mark_bit,
+    trailing_zeros,
+    try_bit,
+)
 from fasttree._kernels.impurity cimport (
     add_totals,
     clear_totals,
@@ -77,6 +84,10 @@ cdef struct Workspace:
     uint16_t* spare           # (capacity,)
     uint8_t* goes_left        # (capacity,)
     uint64_t* codes           # (capacity,)
+    int64_t n_bit_words       # of a row: 64 columns of two values each
+    uint64_t* bits            # (n_bit_words, capacity)
+    int64_t* cells            # (n_bit_words, 64, cells_of)
+    const uint64_t* listed    # (n_words,) features that have a list
     uint16_t* label
     int64_t* weight
     int64_t* value
@@ -198,6 +209,9 @@ cdef inline bint try_feature(
     """Search one column; False if it is constant in the node."""
     cdef uint16_t* entries = w.lists + index * w.capacity + begin
     cdef double before = best.score
+    if feature.binary:
+        return try_bit(target, stat, w.cells + feature.place * cells_of(target),
+                       w.scratch.totals, limits, index, best)
     if is_constant(entries, stat.n):
         return False
     if feature.categorical:
@@ -219,6 +233,28 @@ cdef inline bint is_perfect(
     return best.score >= (0.0 if target.entropy else <double>stat.weight)
 
 
+cdef inline void count_node_bits(
+    Workspace* w, const Feature* features, const Target* target,
+    const uint16_t* rows, int64_t n, const uint64_t* mask
+) noexcept nogil:
+    """Count the columns of two values that may vary in a node."""
+    cdef int64_t word, f, place, bit_word
+    cdef uint64_t left, active
+    for bit_word in range(w.n_bit_words):
+        active = 0
+        for word in range(w.n_words):
+            left = mask[word] & ~w.listed[word]
+            while left:
+                f = 64 * word + trailing_zeros(left)
+                left &= left - 1
+                place = features[f].place
+                if place >> 6 == bit_word:
+                    active |= <uint64_t>1 << (place & 63)
+        if active:
+            count_bits(target, w.bits + bit_word * w.capacity, active, rows, n,
+                       w.cells + 64 * bit_word * cells_of(target))
+
+
 cdef inline Split find_split(
     Workspace* w, const Feature* features, const Limits* limits,
     const Target* target, const NodeStat* stat, int64_t begin, uint64_t key,
@@ -234,6 +270,7 @@ cdef inline Split find_split(
     best.position = 0
     best.missing_left = 0
     best.order_class = 0
+    count_node_bits(w, features, target, w.ids + begin, stat.n, mask)
     if limits.max_features >= w.n_features:
         for word in range(w.n_words):
             bits = mask[word]
@@ -266,22 +303,6 @@ cdef inline Split find_split(
         w.permutation[place] = w.permutation[swapped]
         w.permutation[swapped] = keep
     return best
-
-
-cdef extern from *:
-    """
-    #if defined(_MSC_VER) && !defined(__clang__)
-    #include <intrin.h>
-    static __inline int fasttree_trailing_zeros(unsigned long long x) {
-        unsigned long i;
-        _BitScanForward64(&i, x);
-        return (int)i;
-    }
-    #else
-    #define fasttree_trailing_zeros(x) __builtin_ctzll(x)
-    #endif
-    """
-    int trailing_zeros "fasttree_trailing_zeros"(uint64_t x) noexcept nogil
 
 
 cdef inline bint grow_frames(
@@ -346,12 +367,22 @@ cdef inline bint grow_frames(
             top -= 1
             continue
 
-        entries = w.lists + best.feature * w.capacity + begin
-        n_left = mark_left(entries, &frame.stat, features[best.feature].categorical,
-                           limits.min_samples_category, target, &best, &w.scratch, w.goes_left)
-        if not record_split(&w.arena, record, features + best.feature, &best, entries,
-                            w.rows, w.goes_left, n, n_left):
-            return False
+        if features[best.feature].binary:
+            f = features[best.feature].place
+            n_left = mark_bit(w.bits + (f >> 6) * w.capacity, f & 63, w.ids + begin, n,
+                              w.goes_left, &record.row_low, &record.row_high)
+            record.row_low = w.rows[record.row_low]
+            record.row_high = w.rows[record.row_high]
+            record.feature = best.feature
+            record.missing_left = n_left > n - n_left
+        else:
+            entries = w.lists + best.feature * w.capacity + begin
+            n_left = mark_left(
+                entries, &frame.stat, features[best.feature].categorical,
+                limits.min_samples_category, target, &best, &w.scratch, w.goes_left)
+            if not record_split(&w.arena, record, features + best.feature, &best,
+                                entries, w.rows, w.goes_left, n, n_left):
+                return False
         partition_rows(w.ids + begin, n, w.goes_left, w.spare)
 
         right = w.frames + top
@@ -374,7 +405,7 @@ cdef inline bint grow_frames(
         left.leaf = must_be_leaf(limits, &left.stat, left.depth)
         if not (left.leaf and right.leaf):
             for word in range(w.n_words):
-                bits = mask[word]
+                bits = mask[word] & w.listed[word]
                 while bits:
                     f = 64 * word + trailing_zeros(bits)
                     bits &= bits - 1

@@ -63,6 +63,7 @@ cdef struct Split:
 cdef struct Feature:
     int32_t place             # of a tiled column: tile * TILE + byte
     uint8_t tiled             # uint8 codes in tiles; else an order
+    uint8_t binary            # tiled, of two codes, none missing: see bits.pxd
     uint8_t categorical
     uint8_t has_missing
     uint8_t itemsize          # bytes of a code in `codes`
