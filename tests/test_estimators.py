@@ -231,6 +231,18 @@ def test_weights():
     )
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.float32, np.float64])
+def test_rows_of_weight_zero_are_left_out_whatever_the_dtype(dtype):
+    X = np.random.default_rng(3).integers(0, 100, (400, 3)).astype(dtype)
+    y = X[:, 0] > X[:, 1]
+    weight = np.arange(400) % 3
+    kept = weight > 0
+    model = DecisionTreeClassifier().fit(X, y, sample_weight=weight)
+    smaller = DecisionTreeClassifier().fit(X[kept], y[kept], weight[kept])
+    np.testing.assert_array_equal(model.tree_.threshold, smaller.tree_.threshold)
+    np.testing.assert_array_equal(model.tree_.feature, smaller.tree_.feature)
+
+
 @pytest.mark.parametrize(
     ("weight", "message"),
     [

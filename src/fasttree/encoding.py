@@ -185,6 +185,7 @@ class PresortedColumn(Column):
     def take(self, rows: NDArray, space: Workspace) -> Column:
         """Return the column of `rows`, indices in range."""
         values = self.codes.take(rows)
+        values = values.astype(np.float32 if self.single else np.float64, copy=False)
         return presort(values, values, single=self.single, in_tile=False, space=space)
 
     def take_order(self, space: Workspace) -> NDArray:  # noqa: ARG002
