@@ -20,6 +20,7 @@ def arrays_from_sklearn(estimator):
     arrays = {
         "n_features": tree.n_features,
         "n_classes": 0,
+        "n_outputs": tree.n_outputs,
         "criterion": "squared_error",
         "children_left": tree.children_left.astype(np.int32),
         "children_right": tree.children_right.astype(np.int32),
@@ -31,11 +32,14 @@ def arrays_from_sklearn(estimator):
         "weighted_n_node_samples": tree.weighted_n_node_samples,
     }
     if not hasattr(estimator, "classes_"):
-        return arrays | {"leaf_value": tree.value[is_leaf, 0, 0]}
-    weight = tree.value[is_leaf, 0] * tree.weighted_n_node_samples[is_leaf, None]
+        return arrays | {"leaf_value": tree.value[is_leaf, :, 0].ravel()}
+    value = tree.value[is_leaf] * tree.weighted_n_node_samples[is_leaf, None, None]
+    weight = np.hstack([value[:, o, :n] for o, n in enumerate(tree.n_classes)])
     leaf, leaf_class = np.nonzero(weight)
+    if tree.n_outputs > 1:
+        arrays["output_classes"] = tree.n_classes
     return arrays | {
-        "n_classes": len(estimator.classes_),
+        "n_classes": sum(tree.n_classes),
         "criterion": {"log_loss": "entropy"}.get(
             estimator.criterion, estimator.criterion
         ),
@@ -59,9 +63,19 @@ class Fitted(BaseEstimator):
 
 
 def random_arrays(
-    rng, *, n_leaves, n_features=4, n_classes=3, categorical=0.0, chain=False
+    rng,
+    *,
+    n_leaves,
+    n_features=4,
+    n_classes=3,
+    n_outputs=1,
+    categorical=0.0,
+    chain=False,
 ):
-    """Return the arguments of Tree.from_arrays for a tree grown at random."""
+    """Return the arguments of Tree.from_arrays for a tree grown at random.
+
+    The first output has `n_classes` classes, each one after it one more.
+    """
     left, right = [-1], [-1]
     # Grown as linked nodes first, then numbered in preorder.
     leaves = [0]
@@ -107,11 +121,17 @@ def random_arrays(
         "category_count": count,
         "category_bits": rng.integers(0, 2**64, n_words.sum(), dtype=np.uint64),
     }
+    if n_outputs > 1:
+        arrays["n_outputs"] = n_outputs
     if not n_classes:
-        return arrays | {"leaf_value": rng.normal(size=n_leaves)}
-    weight = rng.integers(0, 4, (n_leaves, n_classes)).astype(np.float64)
-    weight[np.arange(n_leaves), rng.integers(0, n_classes, n_leaves)] += 1.0
+        return arrays | {"leaf_value": rng.normal(size=n_leaves * n_outputs)}
+    own = n_classes + np.arange(n_outputs)
+    weight = rng.integers(0, 4, (n_leaves, own.sum())).astype(np.float64)
+    for first, n in zip(own.cumsum() - own, own, strict=True):
+        weight[np.arange(n_leaves), first + rng.integers(0, n, n_leaves)] += 1.0
     leaf, leaf_class = np.nonzero(weight)
+    if n_outputs > 1:
+        arrays |= {"n_classes": int(own.sum()), "output_classes": own}
     return arrays | {
         "leaf_start": np.searchsorted(leaf, np.arange(n_leaves + 1)),
         "leaf_class": leaf_class,
@@ -172,20 +192,22 @@ def value(tree):
     parent = np.full(tree.node_count, -1)
     for node in np.flatnonzero(tree.children_left != -1):
         parent[[tree.children_left[node], tree.children_right[node]]] = node
-    sums = np.zeros((tree.node_count, tree.max_n_classes))
-    weights = np.zeros(tree.node_count)
+    shape = (tree.n_outputs, tree.max_n_classes)
+    sums = np.zeros((tree.node_count, *shape))
+    weights = np.zeros((tree.node_count, tree.n_outputs, 1))
+    codes = [(o, c) for o, n in enumerate(tree.n_classes) for c in range(n)]
     for leaf, node in enumerate(np.flatnonzero(tree.children_left == -1)):
+        own = np.zeros(shape)
         if tree.is_classification:
-            entries = slice(tree.leaf_start[leaf], tree.leaf_start[leaf + 1])
-            own = np.zeros(tree.max_n_classes)
-            own[tree.leaf_class[entries]] = tree.leaf_weight[entries]
-            weight = own.sum()
+            for entry in range(tree.leaf_start[leaf], tree.leaf_start[leaf + 1]):
+                own[codes[tree.leaf_class[entry]]] = tree.leaf_weight[entry]
+            weight = own.sum(axis=1, keepdims=True)
         else:
             weight = tree.weighted_n_node_samples[node]
-            own = weight * tree.leaf_value[leaf]
+            own[:, 0] = weight * tree.leaf_value[leaf]
         at = node
         while at >= 0:
             sums[at] += own
             weights[at] += weight
             at = parent[at]
-    return (sums / weights[:, None])[:, None, :]
+    return sums / weights

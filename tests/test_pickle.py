@@ -13,7 +13,7 @@ from sklearn.datasets import load_iris
 
 import reference_predict as reference
 from fasttree.estimators import DecisionTreeClassifier, DecisionTreeRegressor
-from fasttree.tree import FORMAT_VERSION, Tree
+from fasttree.tree import Tree
 
 
 def joblib_round_trip(value):
@@ -39,11 +39,20 @@ ROUND_TRIPS = [
 ]
 
 
+@pytest.fixture(params=[1, 3], ids=["one", "several"])
+def n_outputs(request):
+    return request.param
+
+
 @pytest.fixture(params=[0, 3], ids=["regression", "classification"])
-def arrays(request):
+def arrays(request, n_outputs):
     rng = np.random.default_rng(0)
     return reference.random_arrays(
-        rng, n_leaves=30, n_classes=request.param, categorical=0.4
+        rng,
+        n_leaves=30,
+        n_classes=request.param,
+        n_outputs=n_outputs,
+        categorical=0.4,
     )
 
 
@@ -60,9 +69,11 @@ def test_tree(arrays, round_trip):
         restored.feature[0] = 0
 
 
-def test_state_is_plain(arrays):
+def test_state_is_plain(arrays, n_outputs):
     state = Tree.from_arrays(**arrays).__getstate__()
-    assert state["format_version"] == FORMAT_VERSION == 1
+    # What the first version can hold is written as that: older releases read it.
+    assert state["format_version"] == (1 if n_outputs == 1 else 2)
+    assert ("n_outputs" in state) == (n_outputs > 1)
     assert {type(value) for value in state.values()} == {int, str, np.ndarray}
     assert all(
         value.dtype.kind in "iuf"
@@ -81,7 +92,7 @@ def test_state_has_no_room_for_categories_that_are_not_there():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 2}, "format_version must be 1, got 2"),
+        ({"format_version": 3}, "format_version must be one of .1, 2., got 3"),
         ({"format_version": None}, "format_version"),
         ({"format_version": np.ones(3)}, "format_version"),
         ({"extra": 1}, "unknown entries.*extra"),

@@ -28,6 +28,7 @@ def data():
     return X, y
 
 
+@pytest.mark.parametrize("n_outputs", [1, 3])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(
     "estimator",
@@ -39,8 +40,10 @@ def data():
         DecisionTreeClassifier(max_depth=1, min_samples_leaf=400),
     ],
 )
-def test_is_like_scikit_learns_tree(data, estimator, weighted):
+def test_is_like_scikit_learns_tree(data, estimator, weighted, n_outputs):
     X, y = data
+    if n_outputs > 1:
+        y = np.stack([y, y == 2, y // 2], axis=1)
     weight = np.random.default_rng(1).integers(1, 4, len(y)) if weighted else None
     estimator.fit(X, y, sample_weight=weight)
     if np.any(estimator.tree_.children_left[1:] == 1):
@@ -90,6 +93,31 @@ def test_class_outputs(n_classes):
         inference.predict_class(tree, X), shares.argmax(axis=1)
     )
     np.testing.assert_array_equal(inference.apply(tree, X), tree.apply(X))
+
+
+@pytest.mark.parametrize("n_classes", [0, 1, 2, 30])
+def test_several_outputs(n_classes):
+    arrays = make(n_leaves=40, n_classes=n_classes, n_outputs=3)
+    tree = Tree.from_arrays(**arrays)
+    X = reference.random_rows(np.random.default_rng(0), 200, 4, np.float64)
+    value = tree.value
+    assert value.shape == (tree.node_count, 3, tree.max_n_classes)
+    np.testing.assert_allclose(value, reference.value(tree), rtol=1e-12, atol=1e-15)
+    np.testing.assert_array_equal(tree.predict(X), value[tree.apply(X)])
+    if n_classes == 0:
+        np.testing.assert_array_equal(
+            inference.predict_value(tree, X), tree.predict(X)[:, :, 0]
+        )
+        return
+    assert tree.n_classes.tolist() == [n_classes, n_classes + 1, n_classes + 2]
+    shares = np.split(inference.predict_shares(tree, X), tree.class_start[1:-1], axis=1)
+    winners = inference.predict_class(tree, X)
+    assert winners.shape == (200, 3)
+    for output, share in enumerate(shares):
+        expected = tree.predict(X)[:, output]
+        np.testing.assert_array_equal(share, expected[:, : share.shape[1]])
+        assert not expected[:, share.shape[1] :].any()
+        np.testing.assert_array_equal(winners[:, output], share.argmax(axis=1))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -241,6 +269,31 @@ def test_what_is_not_a_tree_is_refused(change, message):
         Tree.from_arrays(**arrays)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_put(n_outputs=0), "n_outputs"),
+        (_put(n_outputs=1), "output_classes is too much"),
+        (_put(n_outputs=3), "output_classes"),
+        (_put(output_classes=None), "output_classes is missing"),
+        (_put(output_classes=[7, 0]), "output_classes"),
+        (_put(output_classes=[3, 5]), "output_classes"),
+        (_put(output_classes=[2**31 - 1, 2**31 - 1]), "output_classes"),
+        (_put(output_classes=[6, 1]), "classes of each of 2 outputs"),
+        (_put(n_classes=0, criterion="squared_error"), "leaf_start is too much"),
+    ],
+)
+def test_what_has_not_several_outputs_is_refused(change, message):
+    arrays = make(n_outputs=2)
+    change(arrays)
+    with pytest.raises(ValueError, match=message):
+        Tree.from_arrays(**arrays)
+    arrays = make(n_outputs=2, n_classes=0)
+    arrays["leaf_value"] = arrays["leaf_value"][1:]
+    with pytest.raises(ValueError, match="2 finite numbers for each of 12 leaves"):
+        Tree.from_arrays(**arrays)
+
+
 @pytest.mark.parametrize("name", ["category_start", "category_count"])
 @pytest.mark.parametrize("wrong", [-2, 10_000, 2**31 - 1])
 def test_category_sets_stay_within_the_bits(name, wrong):
@@ -251,7 +304,7 @@ def test_category_sets_stay_within_the_bits(name, wrong):
 
 
 @pytest.mark.parametrize("wrong", [None, 2.0, "3", True, [3]])
-@pytest.mark.parametrize("name", ["n_features", "n_classes"])
+@pytest.mark.parametrize("name", ["n_features", "n_classes", "n_outputs"])
 def test_numbers_of_the_wrong_type(name, wrong):
     with pytest.raises(TypeError, match=name):
         Tree.from_arrays(**make() | {name: wrong})
@@ -290,6 +343,7 @@ def test_mutated_states_never_crash(data, seed):
             seed,
             n_leaves=int(rng.integers(1, 9)),
             n_classes=int(rng.integers(0, 4)),
+            n_outputs=int(rng.integers(1, 3)),
             categorical=rng.choice([0.0, 0.5]),
         )
     )
@@ -338,8 +392,8 @@ def test_mutated_states_never_crash(data, seed):
         X = reference.random_rows(rng, 20, restored.n_features, np.float64)
         np.testing.assert_array_equal(restored.apply(X), reference.apply(restored, X))
         assert inference.find_leaves(restored, X).max() < restored.n_leaves
-        if restored.is_classification and restored.max_n_classes < 100:
+        if 0 < restored.total_n_classes < 100:
             inference.predict_shares(restored, X)
             inference.predict_class(restored, X)
-        if restored.max_n_classes < 100:
+        if restored.max_n_classes * restored.n_outputs < 1000:
             assert np.all(np.isfinite(restored.value))

@@ -76,23 +76,44 @@ def apply(
 def predict_value(
     tree: Tree, X: NDArray[Any] | SparseRows, n_threads: int = 1
 ) -> NDArray[np.float64]:
-    """Return the value of each row's leaf, for a regression tree."""
-    return tree.leaf_value.take(find_leaves(tree, X, n_threads))
+    """Return the value of each row's leaf, for a regression tree.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,) or, of several outputs, (n_samples, n_outputs)
+    """
+    return tree.leaf_value.take(find_leaves(tree, X, n_threads), axis=0)
 
 
 def leaf_winners(tree: Tree) -> NDArray[np.int32]:
-    """Return the class with the largest share of each leaf, the lowest on a tie."""
-    starts, share = tree.leaf_start, tree.leaf_share
+    """Return the class with the largest share of each leaf, the lowest on a tie.
+
+    Returns
+    -------
+    ndarray of shape (n_leaves,) or, of several outputs, (n_leaves, n_outputs), int32
+    """
+    starts, share = tree.output_start, tree.leaf_share
     largest = np.maximum.reduceat(share, starts[:-1])
     candidates = np.flatnonzero(share == np.repeat(largest, np.diff(starts)))
-    return tree.leaf_class[candidates[np.searchsorted(candidates, starts[:-1])]]
+    first = candidates[np.searchsorted(candidates, starts[:-1])]
+    winners = tree.leaf_class[first]
+    if tree.n_outputs == 1:
+        return winners
+    _, within = tree.split_class(winners)
+    return within.astype(np.int32).reshape(-1, tree.n_outputs)
 
 
 def predict_class(
     tree: Tree, X: NDArray[Any] | SparseRows, n_threads: int = 1
 ) -> NDArray[np.int32]:
-    """Return the class code that has the largest share of each row's leaf."""
-    return leaf_winners(tree).take(find_leaves(tree, X, n_threads))
+    """Return the class code that has the largest share of each row's leaf.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,) or, of several outputs, (n_samples, n_outputs), \
+int32
+    """
+    return leaf_winners(tree).take(find_leaves(tree, X, n_threads), axis=0)
 
 
 def predict_shares(
@@ -103,13 +124,14 @@ def predict_shares(
     Returns
     -------
     ndarray of shape (n_samples, n_classes), float64
+        Those of several outputs stand side by side: see ``Tree.class_start``.
     """
     leaves = find_leaves(tree, X, n_threads)
-    out = np.zeros((len(leaves), tree.max_n_classes))
+    out = np.zeros((len(leaves), tree.total_n_classes))
     starts, classes, share = tree.leaf_start, tree.leaf_class, tree.leaf_share
     tasks = [
         (leaves, starts, classes, share, out, start, stop)
-        for start, stop in _row_blocks(len(leaves), tree.max_n_classes, n_threads)
+        for start, stop in _row_blocks(len(leaves), tree.total_n_classes, n_threads)
     ]
     threads.run(kernels.leaf_shares, tasks, n_threads)
     return out

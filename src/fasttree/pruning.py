@@ -124,10 +124,13 @@ def _without(
     if tree.is_classification:
         arrays |= _merge_classes(tree, new_leaves)
     else:
-        arrays["leaf_value"] = tree.value[new_leaves, 0, 0]
+        arrays["leaf_value"] = tree.value[new_leaves, :, 0].ravel()
+    if tree.is_classification and tree.n_outputs > 1:
+        arrays["output_classes"] = tree.n_classes
     return Tree.from_arrays(
         n_features=tree.n_features,
-        n_classes=tree.max_n_classes if tree.is_classification else 0,
+        n_classes=tree.total_n_classes,
+        n_outputs=tree.n_outputs,
         criterion=tree.criterion,
         **arrays,
     )
@@ -148,7 +151,7 @@ def _merge_classes(tree: Tree, new_leaves: NDArray[np.intp]) -> dict[str, Any]:
     """Return the class weights of the old leaves, added up for each new one."""
     # In preorder the leaves of a subtree stand together.
     owner = np.searchsorted(new_leaves, tree.leaf_nodes, side="right") - 1
-    n_classes = tree.max_n_classes
+    n_classes = tree.total_n_classes
     entry = np.repeat(owner, np.diff(tree.leaf_start)) * n_classes + tree.leaf_class
     merged, position = np.unique(entry, return_inverse=True)
     bounds = np.arange(len(new_leaves) + 1) * n_classes

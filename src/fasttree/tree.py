@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-FORMAT_VERSION = 1
+# A state has the lowest version that can hold its tree: 2 brings several outputs.
+FORMAT_VERSIONS = (1, 2)
 CLASSIFICATION_CRITERIA = ("gini", "entropy")
 REGRESSION_CRITERIA = ("squared_error",)
 
@@ -47,10 +48,12 @@ _FIELDS: dict[str, type[np.generic]] = {
     "leaf_class": np.int32,
     "leaf_weight": np.float64,
     "leaf_value": np.float64,
+    "output_classes": np.int32,
 }
 _CATEGORY_FIELDS = ("category_start", "category_count", "category_bits")
 _CLASS_FIELDS = ("leaf_start", "leaf_class", "leaf_weight")
-_OPTIONAL_FIELDS = (*_CATEGORY_FIELDS, *_CLASS_FIELDS, "leaf_value")
+_LEAF_FIELDS = (*_CLASS_FIELDS, "leaf_value", "output_classes")
+_OPTIONAL_FIELDS = (*_CATEGORY_FIELDS, *_LEAF_FIELDS)
 _SCALARS = ("n_features", "n_classes", "criterion")
 
 # The same fields as NumericNode and CategoricalNode in traverse.pxd.
@@ -187,6 +190,7 @@ class Tree:
         "_depth",
         "_fields",
         "_leaf_nodes",
+        "_n_outputs",
         "_packed",
         "_scalars",
         "_shares",
@@ -218,6 +222,8 @@ class Tree:
         leaf_class: ArrayLike | None = None,
         leaf_weight: ArrayLike | None = None,
         leaf_value: ArrayLike | None = None,
+        n_outputs: int = 1,
+        output_classes: ArrayLike | None = None,
     ) -> Self:
         """Return the tree that these arrays describe, after checking them.
 
@@ -225,7 +231,7 @@ class Tree:
         ----------
         n_features : int
         n_classes : int
-            0 for regression.
+            Of all outputs together; 0 for regression.
         criterion : {"gini", "entropy", "squared_error"}
         children_left, children_right : int array of shape (node_count,)
             -1 at leaves. Nodes are in depth-first preorder.
@@ -248,11 +254,18 @@ class Tree:
         leaf_start : int array of shape (n_leaves + 1,)
             Classification: where each leaf's classes start, leaves in node order.
         leaf_class : int array of shape (leaf_start[-1],)
-            Class codes, ascending within a leaf.
+            Class codes, ascending within a leaf. They number the classes of the
+            first output, then those of the second, and so on; each leaf has some of
+            each output.
         leaf_weight : float array of shape (leaf_start[-1],)
             Weight of the training rows of that class in the leaf.
-        leaf_value : float array of shape (n_leaves,)
-            Regression: the value of each leaf.
+        leaf_value : float array of shape (n_leaves * n_outputs,)
+            Regression: the values of the first leaf, then those of the second, and
+            so on.
+        n_outputs : int, default=1
+            Number of targets.
+        output_classes : int array of shape (n_outputs,), optional
+            Classification with several outputs: how many classes each has.
 
         Raises
         ------
@@ -263,14 +276,20 @@ class Tree:
         """
         arrays = {name: value for name, value in locals().items() if name in _FIELDS}
         self = cls.__new__(cls)
-        self._build(n_features, n_classes, criterion, arrays)
+        self._build(n_features, n_classes, criterion, n_outputs, arrays)
         return self
 
     def _build(
-        self, n_features: Any, n_classes: Any, criterion: Any, arrays: dict[str, Any]
+        self,
+        n_features: Any,
+        n_classes: Any,
+        criterion: Any,
+        n_outputs: Any,
+        arrays: dict[str, Any],
     ) -> None:
         n_features = _integer("n_features", n_features, 1, _INT32_MAX)
         n_classes = _integer("n_classes", n_classes, 0, _INT32_MAX)
+        n_outputs = _integer("n_outputs", n_outputs, 1, _INT32_MAX)
         if not isinstance(criterion, str):
             raise TypeError(f"criterion must be a string, got {criterion!r}")
         allowed = CLASSIFICATION_CRITERIA if n_classes else REGRESSION_CRITERIA
@@ -290,7 +309,7 @@ class Tree:
         _require(0 < n_nodes < _INT32_MAX // 2, f"a tree cannot have {n_nodes} nodes")
         self._fill_category_fields(fields, n_nodes)
         for name, array in fields.items():
-            if name not in (*_CLASS_FIELDS, "leaf_value", "category_bits"):
+            if name not in (*_LEAF_FIELDS, "category_bits"):
                 _require(
                     array.size == n_nodes,
                     f"{name} must have one entry for each of {n_nodes} nodes, "
@@ -299,10 +318,15 @@ class Tree:
         depth = _check_shape(fields)
         is_leaf = fields["children_left"] == NO_CHILD
         _check_nodes(fields, is_leaf, n_features)
-        _check_leaves(fields, int(np.count_nonzero(is_leaf)), n_classes)
+        n_leaves = int(np.count_nonzero(is_leaf))
+        if n_classes:
+            _check_classes(fields, n_leaves, n_classes, n_outputs)
+        else:
+            _check_values(fields, n_leaves, n_outputs)
 
         self._fields = fields
         self._scalars = (n_features, n_classes, criterion)
+        self._n_outputs = n_outputs
         self._depth = int(depth.max())
         self._leaf_nodes: NDArray[np.intp] | None = None
         self._packed: PackedTree | None = None
@@ -327,8 +351,10 @@ class Tree:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the tree as a plain dict of arrays, numbers and strings."""
-        state: dict[str, Any] = {"format_version": FORMAT_VERSION}
+        state: dict[str, Any] = {"format_version": 1}
         state.update(zip(_SCALARS, self._scalars, strict=True))
+        if self._n_outputs > 1:
+            state |= {"format_version": 2, "n_outputs": self._n_outputs}
         has_categories = self.is_categorical.any()
         return state | {
             name: array
@@ -350,15 +376,19 @@ class Tree:
             raise TypeError(f"a dict is needed, got {type(state).__name__}")
         version = state.get("format_version")
         _require(
-            type(version) is int and version == FORMAT_VERSION,
-            f"format_version must be {FORMAT_VERSION}, got {version!r}",
+            type(version) is int and version in FORMAT_VERSIONS,
+            f"format_version must be one of {FORMAT_VERSIONS}, got {version!r}",
         )
         arrays = {name: value for name, value in state.items() if name in _FIELDS}
-        unknown = state.keys() - arrays.keys() - {"format_version", *_SCALARS}
+        scalars = {"format_version", *_SCALARS}
+        if version > 1:
+            scalars.add("n_outputs")
+        unknown = state.keys() - arrays.keys() - scalars
         _require(not unknown, f"unknown entries {sorted(map(repr, unknown))}")
         for name in _SCALARS:
             _require(name in state, f"{name} is missing")
-        self._build(*(state[name] for name in _SCALARS), arrays)
+        n_outputs = state.get("n_outputs", 1)
+        self._build(*(state[name] for name in _SCALARS), n_outputs, arrays)
 
     def __repr__(self) -> str:
         return (
@@ -385,18 +415,31 @@ class Tree:
 
     @property
     def n_outputs(self) -> int:
-        """Number of targets: 1."""
-        return 1
+        """Number of targets."""
+        return self._n_outputs
+
+    @property
+    def total_n_classes(self) -> int:
+        """Number of classes of all outputs together; 0 for regression."""
+        return self._scalars[1]
 
     @property
     def max_n_classes(self) -> int:
-        """Number of classes; 1 for regression."""
-        return max(1, self._scalars[1])
+        """Largest number of classes of an output; 1 for regression."""
+        return int(self.n_classes.max())
 
     @property
     def n_classes(self) -> NDArray[np.intp]:
-        """intp (1,): number of classes of the one output; 1 for regression."""
-        return np.array([self.max_n_classes], np.intp)
+        """intp (n_outputs,): number of classes of each output; 1 for regression."""
+        if "output_classes" in self._fields:
+            return self._fields["output_classes"].astype(np.intp)
+        return np.full(self._n_outputs, max(1, self._scalars[1]), np.intp)
+
+    @property
+    def class_start(self) -> NDArray[np.intp]:
+        """intp (n_outputs + 1,): classification; first class code of each output."""
+        n_classes = self.n_classes if self.is_classification else [0] * self.n_outputs
+        return np.append(0, np.cumsum(n_classes))
 
     @property
     def node_count(self) -> int:
@@ -501,7 +544,7 @@ class Tree:
     def leaf_share(self) -> NDArray[np.float64]:
         """float64 (n_entries,): classification; class fractions of the leaves."""
         if self._shares is None:
-            starts = self.leaf_start
+            starts = self.output_start
             totals = np.add.reduceat(self.leaf_weight, starts[:-1])
             shares = self.leaf_weight / np.repeat(totals, np.diff(starts))
             shares.setflags(write=False)
@@ -509,11 +552,25 @@ class Tree:
         return self._shares
 
     @property
+    def output_start(self) -> NDArray[np.int64]:
+        """int64 (n_leaves * n_outputs + 1,): classification; see `leaf_start`.
+
+        First entry of each output of each leaf.
+        """
+        if self._n_outputs == 1:
+            return self.leaf_start
+        return _output_starts(self._fields)
+
+    @property
     def leaf_value(self) -> NDArray[np.float64]:
-        """float64 (n_leaves,): regression; values of the leaves."""
+        """float64 (n_leaves,): regression; values of the leaves.
+
+        (n_leaves, n_outputs) where there are several outputs.
+        """
         if self.is_classification:
             raise AttributeError("a classification tree has no leaf_value")
-        return self._fields["leaf_value"]
+        value = self._fields["leaf_value"]
+        return value if self._n_outputs == 1 else value.reshape(-1, self._n_outputs)
 
     def _class_field(self, name: str) -> NDArray[Any]:
         if not self.is_classification:
@@ -522,7 +579,7 @@ class Tree:
 
     @property
     def value(self) -> NDArray[np.float64]:
-        """float64 (node_count, 1, max_n_classes): class fractions, or the mean.
+        """float64 (node_count, n_outputs, max_n_classes): class fractions, or means.
 
         Computed when first asked for, since few need it and with many classes it is
         much larger than the tree.
@@ -530,31 +587,49 @@ class Tree:
         if self._value is None:
             value = self._class_fractions() if self.is_classification else self._means()
             value.setflags(write=False)
-            self._value = value[:, None, :]
+            self._value = value
         return self._value
 
     def _class_fractions(self) -> NDArray[np.float64]:
-        value = np.zeros((self.node_count, self.max_n_classes))
+        joint = np.zeros((self.node_count, self.total_n_classes))
         node = np.repeat(self.leaf_nodes, np.diff(self.leaf_start))
-        value[node, self.leaf_class] = self.leaf_weight
-        kernels.sum_upwards(self.children_left, self.children_right, value)
-        value /= value.sum(axis=1, keepdims=True)
-        value[node, self.leaf_class] = self.leaf_share
+        joint[node, self.leaf_class] = self.leaf_weight
+        kernels.sum_upwards(self.children_left, self.children_right, joint)
+        if self._n_outputs == 1:
+            value = joint[:, None, :]
+        else:
+            value = np.zeros((self.node_count, self._n_outputs, self.max_n_classes))
+            starts = self.class_start
+            for output, n_classes in enumerate(self.n_classes):
+                own = joint[:, starts[output] : starts[output + 1]]
+                value[:, output, :n_classes] = own
+        value /= value.sum(axis=2, keepdims=True)
+        output, within = self.split_class(self.leaf_class)
+        value[node, output, within] = self.leaf_share
         return value
 
+    def split_class(
+        self, codes: NDArray[np.int32]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the output of each of `codes`, and which of its classes it is."""
+        starts = self.class_start
+        output = np.searchsorted(starts, codes, side="right") - 1
+        return output, codes - starts[output]
+
     def _means(self) -> NDArray[np.float64]:
-        leaves = self.leaf_nodes
+        leaves, n_outputs = self.leaf_nodes, self._n_outputs
+        leaf_value = self._fields["leaf_value"].reshape(-1, n_outputs)
         weight = self.weighted_n_node_samples[leaves]
         # Scaled, so that sums of huge values times weights do not overflow.
-        scale = np.abs(self.leaf_value).max() or 1.0
+        scale = np.abs(leaf_value).max() or 1.0
         largest = weight.max()
-        sums = np.empty((self.node_count, 2))
-        sums[leaves, 1] = weight / largest
-        sums[leaves, 0] = self.leaf_value / scale * sums[leaves, 1]
+        sums = np.empty((self.node_count, n_outputs + 1))
+        sums[leaves, -1] = weight / largest
+        sums[leaves, :-1] = leaf_value / scale * sums[leaves, -1:]
         kernels.sum_upwards(self.children_left, self.children_right, sums)
-        value = sums[:, :1] / sums[:, 1:] * scale
-        value[leaves, 0] = self.leaf_value
-        return value
+        value = sums[:, :-1] / sums[:, -1:] * scale
+        value[leaves] = leaf_value
+        return value[:, :, None]
 
     @property
     def nbytes(self) -> int:
@@ -611,8 +686,10 @@ class Tree:
         Returns
         -------
         ndarray of shape (n_samples, max_n_classes), float64
+            (n_samples, n_outputs, max_n_classes) where there are several outputs.
         """
-        return self.value[:, 0, :].take(self.apply(X), axis=0)
+        value = self.value[:, 0, :] if self._n_outputs == 1 else self.value
+        return value.take(self.apply(X), axis=0)
 
     def decision_path(self, X: ArrayLike) -> sparse.csr_matrix | sparse.csr_array:
         """Return which nodes each row of `X` goes through.
@@ -746,23 +823,52 @@ def _check_nodes(
     )
 
 
-def _check_leaves(
-    fields: Mapping[str, NDArray[Any]], n_leaves: int, n_classes: int
+def _output_starts(fields: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """Return where the entries of each leaf's outputs start, and the end."""
+    ends = np.cumsum(fields["output_classes"], dtype=np.int64)
+    output = np.searchsorted(ends, fields["leaf_class"], side="right")
+    changes = output[1:] != output[:-1]
+    changes[fields["leaf_start"][1:-1] - 1] = True
+    return np.concatenate(([0], np.flatnonzero(changes) + 1, [len(output)]))
+
+
+def _check_leaf_fields(
+    fields: Mapping[str, NDArray[Any]], n_classes: int, wanted: tuple[str, ...]
 ) -> None:
-    wanted = _CLASS_FIELDS if n_classes else ("leaf_value",)
-    for name in (*_CLASS_FIELDS, "leaf_value"):
+    for name in _LEAF_FIELDS:
         _require(
             (name in fields) == (name in wanted),
             f"a tree with n_classes={n_classes} has {', '.join(wanted)}; "
             f"{name} is {'too much' if name in fields else 'missing'}",
         )
-    if not n_classes:
-        value = fields["leaf_value"]
+
+
+def _check_values(
+    fields: Mapping[str, NDArray[Any]], n_leaves: int, n_outputs: int
+) -> None:
+    _check_leaf_fields(fields, 0, ("leaf_value",))
+    value = fields["leaf_value"]
+    _require(
+        value.size == n_leaves * n_outputs and np.all(np.isfinite(value)),
+        f"leaf_value must hold {n_outputs} finite numbers for each of {n_leaves} "
+        "leaves",
+    )
+
+
+def _check_classes(
+    fields: Mapping[str, NDArray[Any]], n_leaves: int, n_classes: int, n_outputs: int
+) -> None:
+    several = ("output_classes",) if n_outputs > 1 else ()
+    _check_leaf_fields(fields, n_classes, (*_CLASS_FIELDS, *several))
+    if several:
+        own = fields["output_classes"]
         _require(
-            value.size == n_leaves and np.all(np.isfinite(value)),
-            f"leaf_value must hold a finite number for each of {n_leaves} leaves",
+            own.size == n_outputs
+            and np.all(own >= 1)
+            and own.sum(dtype=np.int64) == n_classes,
+            f"output_classes must hold {n_outputs} positive numbers whose sum is "
+            f"n_classes={n_classes}",
         )
-        return
     starts, classes = fields["leaf_start"], fields["leaf_class"]
     weight = fields["leaf_weight"]
     _require(
@@ -783,6 +889,12 @@ def _check_leaves(
         np.all(weight >= 0.0) and np.all(np.isfinite(weight)),
         "leaf_weight must be finite and not negative",
     )
+    if several:
+        starts = _output_starts(fields)
+        _require(
+            starts.size == n_leaves * n_outputs + 1,
+            f"leaf_class must have classes of each of {n_outputs} outputs in each leaf",
+        )
     with np.errstate(over="ignore"):
         totals = np.add.reduceat(weight, starts[:-1])
         grand_total = totals.sum()
