@@ -12,6 +12,7 @@ MODULES = [
     "table",
     "tree",
     "inference",
+    "ensemble",
     "growth",
     "training",
     "pruning",

@@ -1,0 +1,427 @@
+"""Many trees as one model: which leaves rows reach, and sums over the trees.
+
+Sums of a row run in the order of the trees, in float64, whatever the number of
+threads or the size of the blocks: these change no bit of a result.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from fasttree import inference, threads
+from fasttree._kernels import predict as kernels
+from fasttree.table import SparseRows
+from fasttree.tree import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import ArrayLike, NDArray
+
+# Rows of a task: few enough that sums stay in the cache while the trees pass.
+_ROWS_PER_BLOCK = 4096
+# Steps that outweigh the 60 us that handing a task over costs.
+_STEPS_PER_TASK = 250_000
+
+
+class Ensemble:
+    """An immutable sequence of fitted trees that predict together.
+
+    Made by :meth:`from_trees`; it cannot be changed afterwards and any number of
+    threads may use it. Indexing and iterating give the trees.
+    """
+
+    __slots__ = ("_outputs", "_trees")
+
+    def __init__(self) -> None:
+        raise TypeError("Ensemble is made by Ensemble.from_trees")
+
+    @classmethod
+    def from_trees(
+        cls, trees: Iterable[Tree], *, outputs: ArrayLike | None = None
+    ) -> Self:
+        """Return the ensemble of these trees, in this order.
+
+        Parameters
+        ----------
+        trees : iterable of Tree
+            At least one; all of one kind, with the same features and the same
+            classes or outputs.
+        outputs : int array of shape (n_trees,), default=None
+            Column of :meth:`sum_values` that each tree's value is added to, for
+            regression trees of one output. None: column 0 for all.
+
+        Returns
+        -------
+        Ensemble
+
+        Raises
+        ------
+        TypeError
+            If an entry of `trees` is not a Tree.
+        ValueError
+            If the trees do not fit together, or `outputs` not to them.
+        """
+        self = cls.__new__(cls)
+        self._trees = _check_trees(tuple(trees))
+        self._outputs = _check_outputs(outputs, self._trees)
+        return self
+
+    def __len__(self) -> int:
+        return len(self._trees)
+
+    def __getitem__(self, index: int) -> Tree:
+        return self._trees[index]
+
+    def __iter__(self) -> Iterator[Tree]:
+        return iter(self._trees)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Ensemble: {len(self)} trees, {self.node_count} nodes, "
+            f"{'classification' if self.is_classification else 'regression'}>"
+        )
+
+    # --- Fields --------------------------------------------------------------------
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether leaves hold class weights rather than values."""
+        return self._trees[0].is_classification
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of the input."""
+        return self._trees[0].n_features
+
+    @property
+    def n_classes(self) -> NDArray[np.intp]:
+        """intp (n_outputs,): number of classes of each output; 1 for regression."""
+        return self._trees[0].n_classes
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of targets of each tree."""
+        return self._trees[0].n_outputs
+
+    @property
+    def outputs(self) -> NDArray[np.int32]:
+        """int32 (n_trees,): column of the sums that each tree adds to."""
+        return self._outputs
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of :meth:`sum_values`."""
+        return int(self._outputs.max()) + 1
+
+    @property
+    def node_count(self) -> int:
+        """Number of nodes of all trees, leaves included."""
+        return sum(tree.node_count for tree in self._trees)
+
+    # --- Prediction ----------------------------------------------------------------
+
+    def leaves(
+        self, X: NDArray[Any] | SparseRows, n_threads: int = 1
+    ) -> NDArray[np.intp]:
+        """Return the node number of the leaf that each row reaches in each tree.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features), or SparseRows
+            Numbers and category codes, NaN where missing; best C-contiguous float32
+            or float64, of which no copy is made.
+        n_threads : int, default=1
+            Changes nothing but the time.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_trees), intp
+        """
+        out = np.empty((len(X), len(self)), np.intp)
+
+        def write(block: NDArray[Any], start: int, stop: int) -> None:
+            for column, tree in zip(out.T, self._trees, strict=True):
+                column[start:stop] = inference.apply(tree, block)
+
+        self._run(X, write, n_threads)
+        return out
+
+    def mean_shares(
+        self,
+        X: NDArray[Any] | SparseRows,
+        n_threads: int = 1,
+        out: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
+        """Return the means over the trees of the class fractions of each row's leaves.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features), or SparseRows
+            As in :meth:`leaves`.
+        n_threads : int, default=1
+            Changes nothing but the time.
+        out : ndarray of shape (n_rows, n_class_columns), float64, default=None
+            Where to write the result: C-contiguous.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_class_columns), float64
+            The classes of several outputs stand side by side.
+
+        Raises
+        ------
+        ValueError
+            If the trees have no classes, or `X` or `out` has the wrong shape.
+        """
+        if not self.is_classification:
+            raise ValueError("mean_shares needs trees for classification")
+        n_columns = int(self.n_classes.sum())
+        out = _check_out(out, (len(X), n_columns))
+
+        def write(block: NDArray[Any], start: int, stop: int) -> None:
+            part = out[start:stop]
+            part[:] = 0.0
+            for tree in self._trees:
+                shares = np.zeros((len(block), n_columns))
+                kernels.leaf_shares(
+                    inference.find_leaves(tree, block), tree.leaf_start,
+                    tree.leaf_class, tree.leaf_share, shares, 0, len(block),
+                )  # fmt: skip
+                part += shares
+            part /= len(self)
+
+        self._run(X, write, n_threads)
+        return out
+
+    def mean_values(
+        self,
+        X: NDArray[Any] | SparseRows,
+        n_threads: int = 1,
+        out: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
+        """Return the means over the trees of the values of each row's leaves.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features), or SparseRows
+            As in :meth:`leaves`.
+        n_threads : int, default=1
+            Changes nothing but the time.
+        out : ndarray of shape (n_rows,) or (n_rows, n_outputs), float64, default=None
+            Where to write the result: C-contiguous.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), or (n_rows, n_outputs) of several outputs, float64
+
+        Raises
+        ------
+        ValueError
+            If the trees have classes, or `X` or `out` has the wrong shape.
+        """
+        if self.is_classification:
+            raise ValueError("mean_values needs trees for regression")
+        shape = (len(X),) if self.n_outputs == 1 else (len(X), self.n_outputs)
+        out = _check_out(out, shape)
+
+        def write(block: NDArray[Any], start: int, stop: int) -> None:
+            part = out[start:stop]
+            part[:] = 0.0
+            for tree in self._trees:
+                part += inference.predict_value(tree, block)
+            part /= len(self)
+
+        self._run(X, write, n_threads)
+        return out
+
+    def sum_values(
+        self,
+        X: NDArray[Any] | SparseRows,
+        baseline: ArrayLike,
+        n_threads: int = 1,
+        out: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
+        """Return the baseline plus the trees' values, each in its tree's column.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features), or SparseRows
+            As in :meth:`leaves`.
+        baseline : float array of shape (n_columns,)
+            What each column starts from. It may have more columns than the trees
+            add to.
+        n_threads : int, default=1
+            Changes nothing but the time.
+        out : ndarray of shape (n_rows, n_columns), float64, default=None
+            Where to write the result: C-contiguous.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_columns), float64
+
+        Raises
+        ------
+        ValueError
+            If the trees have classes or several outputs, or an argument has the
+            wrong shape.
+        """
+        start_from = self._check_baseline(baseline)
+        out = _check_out(out, (len(X), len(start_from)))
+        columns = self._outputs.tolist()
+
+        def write(block: NDArray[Any], start: int, stop: int) -> None:
+            part = out[start:stop]
+            part[:] = start_from
+            for tree, column in zip(self._trees, columns, strict=True):
+                part[:, column] += inference.predict_value(tree, block)
+
+        self._run(X, write, n_threads)
+        return out
+
+    def staged_sums(
+        self,
+        X: NDArray[Any] | SparseRows,
+        baseline: ArrayLike,
+        n_threads: int = 1,
+        *,
+        trees_per_stage: int = 1,
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield :meth:`sum_values` after each stage of `trees_per_stage` trees.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features), or SparseRows
+            As in :meth:`leaves`.
+        baseline : float array of shape (n_columns,)
+            As in :meth:`sum_values`.
+        n_threads : int, default=1
+            Changes nothing but the time.
+        trees_per_stage : int, default=1
+            Number of trees of a boosting round; it divides the number of trees.
+
+        Yields
+        ------
+        ndarray of shape (n_rows, n_columns), float64
+            A new array each time.
+        """
+        start_from = self._check_baseline(baseline)
+        if trees_per_stage < 1 or len(self) % trees_per_stage:
+            raise ValueError(
+                f"trees_per_stage must divide the {len(self)} trees, got "
+                f"{trees_per_stage}"
+            )
+        sums = np.empty((len(X), len(start_from)))
+        sums[:] = start_from
+        for first in range(0, len(self), trees_per_stage):
+            stage = range(first, first + trees_per_stage)
+
+            def write(
+                block: NDArray[Any], start: int, stop: int, stage: range = stage
+            ) -> None:
+                for i in stage:
+                    values = inference.predict_value(self._trees[i], block)
+                    sums[start:stop, self._outputs[i]] += values
+
+            self._run(X, write, n_threads)
+            yield sums.copy()
+
+    def _check_baseline(self, baseline: ArrayLike) -> NDArray[np.float64]:
+        if self.is_classification or self.n_outputs != 1:
+            raise ValueError("sums of values need regression trees of one output")
+        checked = np.asarray(baseline, np.float64)
+        if checked.ndim != 1 or len(checked) < self.n_columns:
+            raise ValueError(
+                f"baseline must have shape (n,) with n at least {self.n_columns}, "
+                f"got {checked.shape}"
+            )
+        return checked
+
+    def _run(
+        self,
+        X: NDArray[Any] | SparseRows,
+        write: Callable[[NDArray[Any], int, int], None],
+        n_threads: int,
+    ) -> None:
+        """Call ``write(rows, start, stop)`` for blocks of rows, on threads."""
+        if isinstance(X, SparseRows):
+            for first, dense in X.blocks():
+                self._run(
+                    dense,
+                    lambda rows, start, stop, first=first: write(
+                        rows, first + start, first + stop
+                    ),
+                    n_threads,
+                )
+            return
+        X = self._trees[0].check_matrix(X)
+        steps = len(X) * sum(1 + tree.max_depth for tree in self._trees)
+        if steps < 2 * _STEPS_PER_TASK:
+            n_threads = 1
+        starts = [*range(0, len(X), _ROWS_PER_BLOCK), len(X)]
+        threads.run(
+            lambda start, stop: write(X[start:stop], start, stop),
+            list(itertools.pairwise(starts)),
+            n_threads,
+        )
+
+
+def _check_trees(trees: tuple[Tree, ...]) -> tuple[Tree, ...]:
+    if not trees:
+        raise ValueError("trees must hold at least one tree")
+    for tree in trees:
+        if not isinstance(tree, Tree):
+            raise TypeError(f"trees must hold Tree objects, got {tree!r}")
+    first = trees[0]
+    for position, tree in enumerate(trees):
+        for name in ("is_classification", "n_features", "n_outputs", "n_classes"):
+            expected, got = getattr(first, name), getattr(tree, name)
+            if not np.array_equal(expected, got):
+                raise ValueError(
+                    f"trees must agree in {name}: tree 0 has {expected}, tree "
+                    f"{position} has {got}"
+                )
+    return trees
+
+
+def _check_outputs(
+    outputs: ArrayLike | None, trees: tuple[Tree, ...]
+) -> NDArray[np.int32]:
+    checked = np.zeros(len(trees), np.int32)
+    if outputs is not None:
+        given = np.asarray(outputs)
+        if given.shape != checked.shape or given.dtype.kind not in "iu":
+            raise ValueError(
+                f"outputs must be integers of shape ({len(trees)},), got {given.dtype} "
+                f"of shape {given.shape}"
+            )
+        if given.min() < 0 or given.max() > np.iinfo(np.int32).max - 1:
+            raise ValueError(
+                f"outputs must be column numbers, got {given.min()}..{given.max()}"
+            )
+        checked[:] = given
+    checked.setflags(write=False)
+    return checked
+
+
+def _check_out(
+    out: NDArray[np.float64] | None, shape: tuple[int, ...]
+) -> NDArray[np.float64]:
+    if out is None:
+        return np.empty(shape)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an ndarray, got {type(out).__name__}")
+    if (
+        out.shape != shape
+        or out.dtype != np.float64
+        or not out.flags.c_contiguous
+        or not out.flags.writeable
+    ):
+        raise ValueError(
+            f"out must be a writeable C-contiguous float64 array of shape {shape}, "
+            f"got {out.dtype} of shape {out.shape}"
+        )
+    return out

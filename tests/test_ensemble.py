@@ -1,0 +1,168 @@
+"""Ensembles equal loops over their trees, to the bit, on any number of threads."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+import reference_predict as reference
+from fasttree.ensemble import Ensemble
+from fasttree.table import SparseRows
+from fasttree.tree import Tree
+
+
+def make_trees(seed, n_trees, *, n_classes=3, max_leaves=40, **options):
+    rng = np.random.default_rng(seed)
+    return [
+        Tree.from_arrays(
+            **reference.random_arrays(
+                rng,
+                n_leaves=int(rng.integers(1, max_leaves + 1)),
+                n_classes=n_classes,
+                **options,
+            )
+        )
+        for _ in range(n_trees)
+    ]
+
+
+def rows(seed, n_rows, n_features=4, dtype=np.float64):
+    rng = np.random.default_rng(seed)
+    return reference.random_rows(rng, n_rows, n_features, dtype)
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_trees=st.integers(1, 20),
+    n_rows=st.integers(0, 50),
+    categorical=st.sampled_from([0.0, 0.4]),
+    chain=st.booleans(),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    n_threads=st.sampled_from([1, 2]),
+)
+def test_equals_a_loop_over_trees(
+    seed, n_trees, n_rows, categorical, chain, dtype, n_threads
+):
+    X = rows(seed, n_rows, dtype=dtype)
+    options = {"categorical": categorical, "chain": chain}
+
+    classifiers = make_trees(seed, n_trees, **options)
+    ensemble = Ensemble.from_trees(classifiers)
+    expected = np.zeros((n_rows, 3))
+    for tree in classifiers:
+        expected += tree.predict(X)
+    expected /= n_trees
+    np.testing.assert_array_equal(ensemble.mean_shares(X, n_threads), expected)
+    leaves = ensemble.leaves(X, n_threads)
+    assert leaves.shape == (n_rows, n_trees)
+    for column, tree in zip(leaves.T, classifiers, strict=True):
+        np.testing.assert_array_equal(column, reference.apply(tree, X))
+
+    regressors = make_trees(seed, n_trees, n_classes=0, **options)
+    outputs = np.random.default_rng(seed).integers(0, 3, n_trees)
+    ensemble = Ensemble.from_trees(regressors, outputs=outputs)
+    mean = np.zeros(n_rows)
+    baseline = np.array([0.5, -1.0, 0.1])
+    sums = np.tile(baseline, (n_rows, 1))
+    stages = []
+    for tree, column in zip(regressors, outputs, strict=True):
+        mean += tree.predict(X)[:, 0]
+        sums[:, column] += tree.predict(X)[:, 0]
+        stages.append(sums.copy())
+    np.testing.assert_array_equal(ensemble.mean_values(X, n_threads), mean / n_trees)
+    np.testing.assert_array_equal(ensemble.sum_values(X, baseline, n_threads), sums)
+    staged = list(ensemble.staged_sums(X, baseline, n_threads))
+    assert len(staged) == n_trees
+    for got, wanted in zip(staged, stages, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    (last,) = ensemble.staged_sums(X, baseline, n_threads, trees_per_stage=n_trees)
+    np.testing.assert_array_equal(last, sums)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_threads_and_blocks_change_nothing(dtype):
+    trees = make_trees(1, 30, max_leaves=200, categorical=0.2)
+    values = make_trees(1, 30, n_classes=0, max_leaves=200)
+    forest = Ensemble.from_trees(trees)
+    boosted = Ensemble.from_trees(values, outputs=np.arange(30) % 3)
+    X = rows(2, 10_007, dtype=dtype)
+    for n_threads in (2, 5):
+        for predict in (
+            forest.mean_shares,
+            forest.leaves,
+            boosted.mean_values,
+            lambda X, n: boosted.sum_values(X, np.zeros(3), n),
+        ):
+            whole = predict(X, 1)
+            np.testing.assert_array_equal(predict(X, n_threads), whole)
+            np.testing.assert_array_equal(predict(X[17:1018], 1), whole[17:1018])
+
+
+def test_sparse_rows():
+    X = rows(3, 300)
+    X[np.isnan(X)] = 0.0
+    X[np.abs(X) < 1.0] = 0.0
+    ensemble = Ensemble.from_trees(make_trees(3, 7))
+    table = SparseRows(sparse.csr_array(X), None)
+    np.testing.assert_array_equal(ensemble.mean_shares(table), ensemble.mean_shares(X))
+    np.testing.assert_array_equal(ensemble.leaves(table), ensemble.leaves(X))
+
+
+def test_out():
+    X = rows(4, 20)
+    forest = Ensemble.from_trees(make_trees(4, 3))
+    boosted = Ensemble.from_trees(make_trees(4, 3, n_classes=0))
+    for predict, shape in (
+        (forest.mean_shares, (20, 3)),
+        (boosted.mean_values, (20,)),
+        (lambda X, out=None: boosted.sum_values(X, [1.0, 2.0], out=out), (20, 2)),
+    ):
+        out = np.full(shape, np.nan)
+        assert predict(X, out=out) is out
+        np.testing.assert_array_equal(out, predict(X))
+        wrong = [np.zeros((19, *shape[1:])), np.zeros(shape, np.float32)]
+        wrong.append(np.zeros((20, 20))[:, : shape[-1]] if len(shape) == 2 else None)
+        frozen = np.zeros(shape)
+        frozen.setflags(write=False)
+        for bad in [*wrong, frozen]:
+            if bad is not None:
+                with pytest.raises(ValueError, match="out must be"):
+                    predict(X, out=bad)
+        with pytest.raises(TypeError, match="out must be"):
+            predict(X, out=[0.0])
+
+
+def test_refused_input():
+    trees, values = make_trees(5, 2), make_trees(5, 2, n_classes=0)
+    with pytest.raises(ValueError, match="at least one tree"):
+        Ensemble.from_trees([])
+    with pytest.raises(TypeError, match="must hold Tree objects"):
+        Ensemble.from_trees([*trees, None])
+    with pytest.raises(ValueError, match="agree in is_classification"):
+        Ensemble.from_trees([*trees, *values])
+    with pytest.raises(ValueError, match="agree in n_classes"):
+        Ensemble.from_trees([*trees, *make_trees(5, 1, n_classes=4)])
+    with pytest.raises(ValueError, match="agree in n_features"):
+        Ensemble.from_trees([*trees, *make_trees(5, 1, n_features=3)])
+    for outputs in ([0], [0.0, 1.0], [-1, 0], [0, 2**31]):
+        with pytest.raises(ValueError, match="outputs must be"):
+            Ensemble.from_trees(values, outputs=outputs)
+    forest, boosted = Ensemble.from_trees(trees), Ensemble.from_trees(values)
+    X = rows(5, 3)
+    with pytest.raises(ValueError, match="mean_values needs"):
+        forest.mean_values(X)
+    with pytest.raises(ValueError, match="mean_shares needs"):
+        boosted.mean_shares(X)
+    with pytest.raises(ValueError, match="sums of values need"):
+        forest.sum_values(X, [0.0])
+    with pytest.raises(ValueError, match="baseline must have shape"):
+        boosted.sum_values(X, [])
+    with pytest.raises(ValueError, match="trees_per_stage must divide"):
+        next(boosted.staged_sums(X, [0.0], trees_per_stage=3))
+    for wrong in (X[:, :3], X[0], X.astype(str)):
+        with pytest.raises(ValueError, match="X must"):
+            forest.leaves(wrong)
+    with pytest.raises(TypeError, match=r"from_trees"):
+        Ensemble()
