@@ -9,6 +9,7 @@ MODULES = [
     "_kernels",
     "threads",
     "encoding",
+    "labels",
     "table",
     "tree",
     "inference",

@@ -706,6 +706,8 @@ def _open(X: Any, *, keep_objects: bool, dtypes: list[type] | None = None) -> _S
     """
     if isinstance(X, EncodedTable):
         raise TypeError("X is an EncodedTable already")
+    if dtypes is None and _is_plain(X):
+        return _ArraySource(X)
     if sparse.issparse(X):
         check_sparse(X)
         columns = check_array(
@@ -729,6 +731,17 @@ def _open(X: Any, *, keep_objects: bool, dtypes: list[type] | None = None) -> _S
         input_name="X",
     )
     return _ArraySource(array.astype(array.dtype.newbyteorder("="), copy=False))
+
+
+def _is_plain(X: Any) -> bool:
+    """Return whether `X` is an array of numbers that `check_array` takes as it is."""
+    return (
+        type(X) is np.ndarray
+        and X.ndim == 2
+        and X.size > 0
+        and X.dtype.kind in "fiub"
+        and X.dtype.isnative
+    )
 
 
 def _names_of(names: list) -> NDArray | None:

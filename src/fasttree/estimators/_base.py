@@ -51,7 +51,16 @@ def old_state_on_error(estimator: BaseEstimator) -> Iterator[None]:
 
 def is_frame(X: Any) -> bool:
     """Return whether `X` is a pandas, polars or other data frame."""
-    return nw.dependencies.is_into_dataframe(X)
+    return not isinstance(X, np.ndarray) and nw.dependencies.is_into_dataframe(X)
+
+
+def _is_plain_target(y: Any) -> bool:
+    """Return whether `check_array` would return `y` as it is, at some cost."""
+    if type(y) is not np.ndarray or y.ndim != 1 or not y.size:
+        return False
+    if y.dtype.kind == "f":
+        return y.dtype == np.float64 and bool(np.isfinite(y).all())
+    return y.dtype.kind in "iub" and y.dtype.isnative
 
 
 def holds_labels(X: Any) -> bool:
@@ -132,19 +141,21 @@ class TableInputMixin(BaseEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target "
                 "y is None"
             )
-        y = check_array(
-            y,
-            ensure_2d=False,
-            dtype=np.float64 if y_numeric else None,
-            input_name="y",
-            estimator=self,
-        )
+        if not (_is_plain_target(y) and y_numeric == (y.dtype.kind == "f")):
+            y = check_array(
+                y,
+                ensure_2d=False,
+                dtype=np.float64 if y_numeric else None,
+                input_name="y",
+                estimator=self,
+            )
         if y.ndim == 2 and y.shape[1] > 1:
             raise ValueError(
                 f"y must be one column: {type(self).__name__} supports a single "
                 f"output only, got shape {y.shape}"
             )
-        y = column_or_1d(y, warn=True)
+        if y.ndim != 1:
+            y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
         return X, y
 
@@ -223,7 +234,12 @@ class TableInputMixin(BaseEstimator):
 
 
 def resolve_seed(random_state: Any) -> int:
-    """Return the seed, in 0..2**63 - 1, that `random_state` stands for."""
+    """Return the seed, in 0..2**63 - 1, that `random_state` stands for.
+
+    A number is its own seed: random numbers are hashes of it.
+    """
+    if isinstance(random_state, Integral):
+        return int(random_state)
     return int(check_random_state(random_state).randint(2**63 - 1, dtype=np.int64))
 
 

@@ -20,6 +20,7 @@ from fasttree.estimators._base import (
     resolve_min_samples,
     resolve_seed,
 )
+from fasttree.labels import encode_labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -332,8 +333,9 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         n_threads = self._n_threads()
         with old_state_on_error(self):
             X, y = self._check_data(X, y, y_numeric=False, check_input=check_input)
-            check_classification_targets(y)
-            classes, codes = np.unique(y, return_inverse=True)
+            if y.dtype.kind not in "iub":
+                check_classification_targets(y)
+            classes, codes = encode_labels(y)
             class_weights = None
             if self.class_weight is not None:
                 class_weights = compute_sample_weight(self.class_weight, y)
@@ -341,7 +343,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
             table = self._read_table(X, weights)
             params = self._growth_params(len(y), table.n_features)
             self.tree_ = training.grow_classification_tree(
-                table, codes.astype(np.int32), len(classes), weights, params, n_threads
+                table, codes, len(classes), weights, params, n_threads
             )
             self.classes_ = classes
             self.n_classes_ = len(classes)
