@@ -82,6 +82,8 @@ def _integer(name: str, value: Any, low: int, high: int) -> int:
 def _frozen(name: str, value: Any) -> NDArray[Any]:
     """Return a copy of `value` as a 1-D array that nobody can make writeable."""
     dtype = np.dtype(_FIELDS[name])
+    if type(value) is np.ndarray and value.dtype == dtype and value.ndim == 1:
+        return np.frombuffer(value.tobytes(), dtype)
     array = np.asarray(value)
     _require(array.ndim == 1, f"{name} must have one dimension, got {array.ndim}")
     if dtype.kind == "f":
