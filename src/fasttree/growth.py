@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fasttree import threads
+from fasttree._kernels import assemble
 from fasttree._kernels import grow as kernels
 
 if TYPE_CHECKING:
@@ -166,7 +167,8 @@ class Grown:
 
     Attributes
     ----------
-    nodes : ndarray of NODE_DTYPE, shape (n_nodes,)
+    nodes : dict of ndarray of shape (n_nodes,)
+        By the names of NODE_DTYPE's fields but `payload`.
     leaf_start : ndarray of int64, shape (n_leaves + 1,)
         Where each leaf's classes begin; all 0 if the leaves list none.
     leaf_class, leaf_weight : ndarray
@@ -175,7 +177,7 @@ class Grown:
         Category sets.
     """
 
-    nodes: NDArray[Any]
+    nodes: dict[str, NDArray[Any]]
     leaf_start: NDArray[np.int64]
     leaf_class: NDArray[np.int32]
     leaf_weight: NDArray[np.int64]
@@ -216,6 +218,22 @@ class _Links:
         self.right.append(-1)
         self.connect(parent, record)
         return record
+
+    def in_preorder(self, n_subtrees: int) -> NDArray[np.int64]:
+        """Return records, and -1 - subtree for subtrees, in preorder."""
+        if not self.left:  # one subtree, or none, is all there is
+            return -1 - np.arange(n_subtrees, dtype=np.int64)
+        pieces = []
+        stack = [0]
+        while stack:
+            child = stack.pop()
+            if child < -1:
+                pieces.append(child + 1)
+                continue
+            pieces.append(child)
+            if self.left[child] != -1:
+                stack += [self.right[child], self.left[child]]
+        return np.array(pieces, np.int64)
 
     def connect(self, parent: tuple[int, bool], child: int) -> None:
         record, is_right = parent
@@ -463,37 +481,26 @@ class _Growth:
 
     def finish(self) -> Grown:
         wide = self.plan.problem.take_arena()
-        parts = [(np.zeros(0, np.int64), *wide), *self.grow_subtrees()]
-        nodes = [part[1].view(NODE_DTYPE) for part in parts]
-        n_before = np.cumsum([0] + [len(part) for part in nodes])
-        n_payload = np.cumsum([0] + [len(part[2]) for part in parts])
-        n_words = np.cumsum([0] + [len(part[4]) for part in parts])
-        roots = [
-            part[0] + before
-            for part, before in zip(parts[1:], n_before[1:], strict=False)
-        ]
-        root_of = np.concatenate(roots) if roots else np.zeros(0, np.int64)
-        for i, part in enumerate(nodes):
-            part["payload"][part["payload"] >= 0] += n_payload[i]
-            part["set_start"][part["set_start"] >= 0] += n_words[i]
-        table = np.concatenate(nodes)
-        n_wide = len(nodes[0])
-        if len(root_of):
-            sizes = np.diff(np.append(root_of, len(table)))
-            shift = np.repeat(root_of, sizes).astype(np.int32)
-            for side in ("left", "right"):
-                children = table[side][n_wide:]
-                table[side][n_wide:] = np.where(children >= 0, children + shift, -1)
-        for side in ("left", "right"):
-            links = np.asarray(getattr(self.links, side), np.int64)
-            to_subtree = links < -1
-            links[to_subtree] = root_of[-2 - links[to_subtree]]
-            table[side][:n_wide] = links
-        payload = (
-            np.concatenate([part[2] for part in parts]),
-            np.concatenate([part[3] for part in parts]),
+        grown = self.grow_subtrees()
+        parts = [wide, *(part[1:] for part in grown)]
+        # Of each subtree: its part, and its records there.
+        part_of = np.repeat(
+            np.arange(1, len(parts), dtype=np.int32), [len(part[0]) for part in grown]
         )
-        return _in_preorder(table, *payload, np.concatenate([p[4] for p in parts]))
+        starts = np.concatenate([np.zeros(0, np.int64), *(part[0] for part in grown)])
+        stops = np.roll(starts, -1)
+        is_last = np.diff(part_of, append=-1) != 0
+        stops[is_last] = [len(part[0]) // NODE_DTYPE.itemsize for part in parts[1:]]
+        pieces = self.links.in_preorder(len(starts))
+        is_subtree = pieces < 0
+        subtree = -1 - pieces[is_subtree]
+        part = np.zeros(len(pieces), np.int32)
+        start = pieces.copy()
+        stop = pieces + 1
+        part[is_subtree] = part_of[subtree]
+        start[is_subtree] = starts[subtree]
+        stop[is_subtree] = stops[subtree]
+        return Grown(*assemble.assemble(parts, part, start, stop))
 
 
 def _get(workers: SimpleQueue[Any]) -> Any:
@@ -531,58 +538,6 @@ def _best_of(splits: NDArray[Any], orders: NDArray[np.int32] | None) -> NDArray[
         best = ordered[np.argmax(ordered["score"], axis=0), jobs]
     best["feature"][best["score"] == -np.inf] = -1
     return best
-
-
-def _in_preorder(
-    nodes: NDArray[Any],
-    leaf_class: NDArray[np.int32],
-    leaf_weight: NDArray[np.int64],
-    words: NDArray[np.uint64],
-) -> Grown:
-    order = np.empty(len(nodes), np.int32)
-    stack = np.empty(len(nodes) + 1, np.int64)
-    left = np.ascontiguousarray(nodes["left"])
-    right = np.ascontiguousarray(nodes["right"])
-    kernels.preorder(left, right, 0, order, stack)
-    is_leaf = left < 0
-    starts = nodes["payload"][is_leaf]
-    if len(leaf_class):
-        # Leaves list their classes one after another, in the order of the records.
-        lengths = np.zeros(len(nodes), np.int64)
-        lengths[is_leaf] = np.diff(np.append(starts, len(leaf_class)))
-    else:
-        lengths = np.zeros(len(nodes), np.int64)
-    place = np.empty(len(nodes), np.int32)
-    place[order] = np.arange(len(nodes), dtype=np.int32)
-    nodes = nodes.take(order)
-    for side in ("left", "right"):
-        child = nodes[side]
-        nodes[side] = np.where(child >= 0, place[child], -1)
-    leaves = nodes["left"] < 0
-    lengths = lengths[order][leaves]
-    leaf_start = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=leaf_start[1:])
-    if len(leaf_class):
-        shift = nodes["payload"][leaves] - leaf_start[:-1]
-        source = np.repeat(shift, lengths) + np.arange(leaf_start[-1])
-        leaf_class, leaf_weight = leaf_class[source], leaf_weight[source]
-    words = _move_sets(nodes, words)
-    return Grown(nodes, leaf_start, leaf_class, leaf_weight, words)
-
-
-def _move_sets(nodes: NDArray[Any], words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Put the category sets in the order of their nodes, whoever grew them."""
-    starts = nodes["set_start"]
-    owners = np.flatnonzero(starts >= 0)
-    if len(owners) == 0:
-        return words
-    ascending = np.sort(starts[owners])
-    place = np.searchsorted(ascending, starts[owners])
-    lengths = np.diff(np.append(ascending, len(words)))[place]
-    ends = np.cumsum(lengths)
-    source = np.repeat(starts[owners] - (ends - lengths), lengths)
-    nodes["set_start"][owners] = ends - lengths
-    return words[source + np.arange(ends[-1])]
 
 
 def grow_depth_first(plan: Plan) -> Grown:

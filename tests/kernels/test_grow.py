@@ -123,18 +123,6 @@ def test_pack_tile():
         np.testing.assert_array_equal(tile >> np.uint64(8 * i) & np.uint64(255), column)
 
 
-def test_preorder_renumbers_left_before_right():
-    #        0
-    #      2   1
-    #     4 3
-    left = np.array([2, -1, 4, -1, -1], np.int32)
-    right = np.array([1, -1, 3, -1, -1], np.int32)
-    order = np.empty(5, np.int32)
-    depth = grow.preorder(left, right, 0, order, np.empty(6, np.int64))
-    assert order.tolist() == [0, 2, 4, 3, 1]
-    assert depth == 2
-
-
 @pytest.mark.parametrize("capacity", [0, -1, 8193])
 def test_worker_refuses_a_wrong_capacity(capacity):
     from test_growth import make_plan

@@ -45,6 +45,7 @@ def _choose_level(available: tuple[str, ...]) -> str:
 AVAILABLE_ISA = _available_levels()
 ISA = _choose_level(AVAILABLE_ISA)
 
+assemble = importlib.import_module(f"{__name__}.{ISA}.assemble")
 encode = importlib.import_module(f"{__name__}.{ISA}.encode")
 grow = importlib.import_module(f"{__name__}.{ISA}.grow")
 predict = importlib.import_module(f"{__name__}.{ISA}.predict")

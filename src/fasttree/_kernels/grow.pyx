@@ -189,33 +189,6 @@ def pack_tile(list columns, uint64_t[::1] tile):
                 bytes[8 * i + j] = column[i]
 
 
-def preorder(
-    const int32_t[::1] left, const int32_t[::1] right, int32_t root,
-    int32_t[::1] order, int64_t[::1] stack,
-):
-    """Write the nodes in depth-first order, left before right; return the depth.
-
-    `order` (n_nodes,) and `stack` (n_nodes + 1,) are written.
-    """
-    cdef int64_t top = 0, count = 0, deepest = 0, depth, entry
-    cdef int32_t node
-    with nogil:
-        stack[0] = root
-        while top >= 0:
-            entry = stack[top]
-            top -= 1
-            node = <int32_t>(entry & 0x7FFFFFFF)
-            depth = entry >> 32
-            deepest = max(deepest, depth)
-            order[count] = node
-            count += 1
-            if left[node] >= 0:
-                stack[top + 1] = right[node] | (depth + 1) << 32
-                stack[top + 2] = left[node] | (depth + 1) << 32
-                top += 2
-    return deepest
-
-
 def flag_ones(uint32_t[::1] entries, const uint16_t[::1] label):
     """Set ONE on the entries whose row has label 1."""
     cdef int64_t i
