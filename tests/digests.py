@@ -45,6 +45,10 @@ def digests():
         model = DecisionTreeRegressor(max_bins=max_bins)
         yield digest(model.fit(X, score))
         yield digest(model.fit(X, score, sample_weight=weight))
+        for criterion in ("poisson", "absolute_error"):
+            model = DecisionTreeRegressor(criterion=criterion, max_bins=max_bins)
+            yield digest(model.fit(X[:4000], np.exp(score[:4000])))
+            yield digest(model.fit(X[:4000], np.exp(score[:4000]), weight[:4000]))
 
 
 if __name__ == "__main__":

@@ -113,7 +113,8 @@ def decrease_of(sides, rows, y, weight, params, n_classes, min_weight):
         w = weight[part]
         return w.sum() * impurity(params.criterion, y[part], w, n_classes)
 
-    return loss(rows) - sum(loss(part) for part in parts)
+    rest = sum(loss(part) for part in parts)
+    return loss(rows) - rest if rest < np.inf else -np.inf
 
 
 def audit(tree, table, matrix, y, params, sample_weight=None, n_classes=0):

@@ -50,11 +50,41 @@ def impurity(criterion, y, weight, n_classes):
     if criterion == "squared_error":
         mean = (weight * y).sum() / total
         return float((weight * (y - mean) ** 2).sum() / total)
+    if criterion == "absolute_error":
+        return float((weight * np.abs(y - median(y, weight))).sum() / total)
+    if criterion == "poisson":
+        mean = (weight * y).sum() / total
+        if mean <= 0:
+            return np.inf
+        ratio = np.where(y > 0, y / mean, 1.0)
+        return float((weight * y * np.log(ratio)).sum() / total)
     share = np.bincount(y, weight, minlength=n_classes) / total
     if criterion == "gini":
         return float(1 - (share**2).sum())
     share = share[share > 0]
     return float(-(share * np.log2(share)).sum())
+
+
+def median(y, weight):
+    """Weighted median: half-way to the next target where half of the weight is."""
+    order = np.argsort(y, kind="stable")
+    y, weight = y[order], weight[order]
+    reached = np.cumsum(weight)
+    low = y[np.searchsorted(reached, weight.sum() / 2 * (1 - 1e-14))]
+    high = y[
+        min(
+            np.searchsorted(reached, weight.sum() / 2 * (1 + 1e-14), "right"),
+            len(y) - 1,
+        )
+    ]
+    return low / 2 + high / 2
+
+
+def value_of(criterion, y, weight):
+    """What a regression tree predicts for a set of rows."""
+    if criterion == "absolute_error":
+        return median(y, weight)
+    return np.average(y, weights=weight)
 
 
 @dataclass
@@ -84,7 +114,8 @@ def candidates(
                 * impurity(criterion, y[part], weight[part], n_classes)
                 for part in (rows[side], rows[~side])
             )
-            yield Candidate(whole - rest, f, side)
+            if rest < np.inf:
+                yield Candidate(whole - rest, f, side)
 
 
 def sides(codes, column):
@@ -120,11 +151,13 @@ def audit(tree, table, matrix, y, params, sample_weight=None, n_classes=0, exact
     total = weight.sum()
     min_weight = params.min_weight_fraction_leaf * total
     scale = total
-    if params.criterion == "squared_error":
+    if n_classes == 0:
         kept = weight > 0
-        variance = impurity(params.criterion, y[kept], weight[kept], n_classes)
+        spread = impurity(params.criterion, y[kept], weight[kept], n_classes)
         # The oracle's own means are rounded.
-        scale *= max(variance, 1e-20 * float(np.abs(y).max()) ** 2)
+        largest = float(np.abs(y).max())
+        squared = params.criterion == "squared_error"
+        scale *= max(spread, 1e-20 * largest**2 if squared else 1e-6 * largest)
     while stack:
         node, rows, depth = stack.pop()
         assert tree.n_node_samples[node] == len(rows)

@@ -23,6 +23,7 @@ from fasttree import (
     ExtraTreeRegressor,
     training,
 )
+from fasttree.tree import REGRESSION_CRITERIA
 from test_growth import (
     PARAMS,
     _with_narrow_rows,
@@ -51,7 +52,7 @@ def test_scikit_learn_checks(estimator, check):
 def fit(table, n_classes, weight, params, n_threads=1):
     rng = np.random.default_rng(0)
     if n_classes == 0:
-        y = rng.normal(size=table.n_rows)
+        y = rng.exponential(size=table.n_rows)
         tree = training.grow_regression_tree(table, y, weight, params, n_threads)
     else:
         y = rng.integers(0, n_classes, table.n_rows).astype(np.int32)
@@ -62,10 +63,10 @@ def fit(table, n_classes, weight, params, n_threads=1):
 
 
 def draw_params(data, n_features, n_classes):
-    classification = st.sampled_from(["gini", "entropy"])
+    criteria = ("gini", "entropy") if n_classes else REGRESSION_CRITERIA
     return dataclasses.replace(
         DRAWN,
-        criterion=data.draw(classification) if n_classes else "squared_error",
+        criterion=data.draw(st.sampled_from(criteria)),
         max_features=data.draw(st.integers(1, n_features)),
         min_samples_leaf=data.draw(st.sampled_from([1, 1, 2, 4])),
         min_weight_fraction_leaf=data.draw(st.sampled_from([0.0, 0.0, 0.2])),
@@ -130,14 +131,15 @@ def test_wide_nodes_draw_as_narrow_ones_do(data):
                 assert_same(narrow, fit(table, n_classes, weight, params, n_threads)[0])
 
 
-@pytest.mark.parametrize("n_classes", [0, 2, 4])
+@pytest.mark.parametrize(
+    ("criterion", "n_classes"),
+    [*((criterion, 0) for criterion in REGRESSION_CRITERIA), ("gini", 2), ("gini", 4)],
+)
 @pytest.mark.parametrize("max_bins", [None, 255])
-def test_threads_change_no_bit(n_classes, max_bins):
+def test_threads_change_no_bit(criterion, n_classes, max_bins):
     X, _ = synthetic(20_000)
     table = EncodedTable.from_data(X, max_bins=max_bins)
-    params = dataclasses.replace(
-        DRAWN, criterion="gini" if n_classes else "squared_error", max_features=4
-    )
+    params = dataclasses.replace(DRAWN, criterion=criterion, max_features=4)
     trees = [fit(table, n_classes, None, params, n)[0] for n in (1, 2, 4)]
     assert trees[0].node_count > 1000
     assert_same(trees[0], trees[1])

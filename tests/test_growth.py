@@ -11,6 +11,7 @@ import reference_growth as reference
 from fasttree import growth, training
 from fasttree.table import EncodedTable
 from fasttree.training import GrowthParams
+from fasttree.tree import REGRESSION_CRITERIA
 
 PARAMS = GrowthParams(
     criterion="entropy",
@@ -35,7 +36,7 @@ def make_plan(seed=0, n_rows=50, n_features=3):
     table = EncodedTable.from_data(rng.normal(size=(n_rows, n_features)))
     target = training._Target(
         training._BINARY,
-        False,
+        "gini",
         2,
         rng.integers(0, 2, n_rows).astype(np.uint16),
         training._Weights(None, n_rows, 1.0),
@@ -60,7 +61,7 @@ def tile_problem(n_classes):
         {0: training._REGRESSION, 2: training._BINARY}.get(
             n_classes, training._CLASSES
         ),
-        False,
+        "gini" if n_classes else "squared_error",
         n_classes,
         label if n_classes else None,
         training._Weights(None, 500, 1.0),
@@ -161,11 +162,15 @@ def test_regression_equals_brute_force(data):
     if data.draw(st.booleans()):
         y = np.rint(y)
     y = (y + offset) * scale
+    criterion = data.draw(st.sampled_from(REGRESSION_CRITERIA))
     weight = data.draw(weights(len(X)))
+    if criterion == "poisson":
+        y = np.maximum(y, 0.0)
+        y[0] = scale
     table = EncodedTable.from_data(X)
     params = with_params(
         table,
-        criterion="squared_error",
+        criterion=criterion,
         min_samples_leaf=data.draw(st.sampled_from([1, 1, 3])),
         min_weight_fraction_leaf=data.draw(st.sampled_from([0.0, 0.0, 0.2])),
         max_depth=data.draw(st.sampled_from([None, 2])),
@@ -176,11 +181,11 @@ def test_regression_equals_brute_force(data):
     kept = np.ones(len(X)) if weight is None else weight
     for leaf in np.unique(leaves[kept > 0]):
         rows = (leaves == leaf) & (kept > 0)
-        mean = np.average(y[rows], weights=kept[rows])
+        value = reference.value_of(criterion, y[rows], kept[rows])
         rounding = rows.sum() * reference.WEIGHT_STEP * kept.sum() / kept[rows].sum()
         spread = np.abs(y - y.mean()).max()
         np.testing.assert_allclose(
-            tree.value[leaf, 0, 0], mean, rtol=1e-12, atol=(1e-12 + rounding) * spread
+            tree.value[leaf, 0, 0], value, rtol=1e-12, atol=(1e-12 + rounding) * spread
         )
 
 
@@ -204,10 +209,12 @@ def test_categories_equal_brute_force(data):
             tree, table, matrix, y, params, weight, n_classes, exact=n_classes == 2
         )
     else:
-        y = rng.normal(size=n_rows)
-        params = with_params(table, criterion="squared_error")
+        y = rng.exponential(size=n_rows)
+        criterion = data.draw(st.sampled_from(REGRESSION_CRITERIA))
+        params = with_params(table, criterion=criterion)
         tree = training.grow_regression_tree(table, y, weight, params, 1)
-        reference.audit(tree, table, matrix, y, params, weight)
+        exact = criterion != "absolute_error"
+        reference.audit(tree, table, matrix, y, params, weight, exact=exact)
 
 
 def test_small_categories_are_pooled():
@@ -246,7 +253,9 @@ def grow_both_ways(data):
     weight = data.draw(weights(n_rows))
     params = dataclasses.replace(
         PARAMS,
-        criterion="squared_error" if n_classes == 0 else "entropy",
+        criterion=data.draw(
+            st.sampled_from(REGRESSION_CRITERIA if n_classes == 0 else ["entropy"])
+        ),
         max_features=data.draw(st.integers(1, n_features)),
         min_samples_leaf=data.draw(st.sampled_from([1, 3])),
         seed=data.draw(st.integers(0, 2**64 - 1)),
@@ -254,7 +263,7 @@ def grow_both_ways(data):
 
     def fit(n_threads):
         if n_classes == 0:
-            y = np.random.default_rng(0).normal(size=n_rows)
+            y = np.random.default_rng(0).exponential(size=n_rows)
             return training.grow_regression_tree(table, y, weight, params, n_threads)
         y = np.random.default_rng(0).integers(0, n_classes, n_rows).astype(np.int32)
         return training.grow_classification_tree(
@@ -291,15 +300,20 @@ def synthetic(n_rows, n_features=12, seed=0, dtype=np.float32):
     return X, score + 0.5 * rng.normal(size=n_rows)
 
 
-@pytest.mark.parametrize("n_classes", [0, 2, 4])
+@pytest.mark.parametrize(
+    ("criterion", "n_classes"),
+    [*((criterion, 0) for criterion in REGRESSION_CRITERIA), ("gini", 2), ("gini", 4)],
+)
 @pytest.mark.parametrize("max_bins", [None, 255])
 @pytest.mark.parametrize("max_features", [12, 4])
-def test_threads_change_no_bit(n_classes, max_bins, max_features):
+def test_threads_change_no_bit(criterion, n_classes, max_bins, max_features):
     X, score = synthetic(20_000)
+    if criterion == "poisson":
+        score = np.floor(np.exp(score))
     table = EncodedTable.from_data(X, max_bins=max_bins, n_jobs=2)
     params = dataclasses.replace(
         PARAMS,
-        criterion="squared_error" if n_classes == 0 else "gini",
+        criterion=criterion,
         max_features=max_features,
         seed=7,
     )

@@ -26,6 +26,7 @@ KERNELS = [
     "types",
     "random",
     "radix",
+    "absolute",
     "impurity",
     "records",
     "scan",

@@ -1,5 +1,6 @@
 """Tree: scikit-learn's fields, and nothing but trees gets in."""
 
+import pickle
 import warnings
 
 import numpy as np
@@ -245,6 +246,7 @@ def _put(**values):
         (_set("leaf_weight", slice(None), 1e308), "leaf_weight"),
         (_put(leaf_weight=None), "leaf_weight"),
         (_put(leaf_value=np.zeros(12)), "leaf_value"),
+        (_put(inner_value=np.zeros(11)), "inner_value is for regression"),
         (_put(feature=np.zeros(22, int)), "feature"),
         (_put(feature=np.zeros((23, 1), int)), "feature"),
         (_put(feature=np.zeros(23)), "feature"),
@@ -292,6 +294,23 @@ def test_what_has_not_several_outputs_is_refused(change, message):
     arrays["leaf_value"] = arrays["leaf_value"][1:]
     with pytest.raises(ValueError, match="2 finite numbers for each of 12 leaves"):
         Tree.from_arrays(**arrays)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_values_of_inner_nodes(n_outputs):
+    arrays = make(n_classes=0, n_outputs=n_outputs)
+    for wrong in (np.zeros(11 * n_outputs - 1), np.full(11 * n_outputs, np.nan)):
+        with pytest.raises(ValueError, match="each of 11 inner nodes"):
+            Tree.from_arrays(**arrays, inner_value=wrong)
+    inner_value = np.arange(11.0 * n_outputs)
+    tree = Tree.from_arrays(**arrays, inner_value=inner_value)
+    inner = tree.children_left >= 0
+    np.testing.assert_array_equal(tree.value[inner, :, 0].ravel(), inner_value)
+    leaves = tree.value[tree.leaf_nodes, :, 0].ravel()
+    np.testing.assert_array_equal(leaves, arrays["leaf_value"])
+    again = pickle.loads(pickle.dumps(tree))
+    np.testing.assert_array_equal(again.inner_value, tree.inner_value)
+    assert tree.__getstate__()["format_version"] == 2
 
 
 @pytest.mark.parametrize("name", ["category_start", "category_count"])

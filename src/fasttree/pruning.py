@@ -46,7 +46,7 @@ def prune(tree: Tree, ccp_alpha: float) -> Tree:
     -------
     Tree
         `tree` itself if nothing is to be pruned. A node that becomes a leaf has
-        the classes, or the mean value, of the leaves that were below it.
+        the classes of the leaves that were below it, or its own value.
     """
     is_kept, is_leaf, _, _ = _prune_links(tree, ccp_alpha)
     if is_kept.all():
@@ -125,6 +125,8 @@ def _without(
         arrays |= _merge_classes(tree, new_leaves)
     else:
         arrays["leaf_value"] = tree.value[new_leaves, :, 0].ravel()
+        if tree.inner_value is not None:
+            arrays["inner_value"] = tree.value[kept[~leaf], :, 0].ravel()
     if tree.is_classification and tree.n_outputs > 1:
         arrays["output_classes"] = tree.n_classes
     return Tree.from_arrays(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fasttree.table import EncodedTable
 
 _BINARY, _CLASSES, _REGRESSION = 0, 1, 2
+_LOSSES = {"squared_error": 0, "poisson": 1, "absolute_error": 2}
 _MAX_CLASSES = 1 << 16
 _SUM_BITS = 61  # of an int64 sum of absolute values
 _WEIGHT_BITS = 52  # of the sum of fractional weights
@@ -39,7 +40,7 @@ class GrowthParams:
 
     Attributes
     ----------
-    criterion : {"gini", "entropy", "squared_error"}
+    criterion : {"gini", "entropy", "squared_error", "poisson", "absolute_error"}
     max_depth : int or None
     min_samples_split, min_samples_leaf, max_features : int
     min_weight_fraction_leaf : float
@@ -79,7 +80,7 @@ class _Target:
     """What the kernels need of the target, and how to read their sums."""
 
     kind: int
-    entropy: bool
+    criterion: str
     n_classes: int
     label: NDArray[np.uint16] | None
     weights: _Weights
@@ -87,18 +88,19 @@ class _Target:
     response: NDArray[np.float64] | None
     nlogn: NDArray[np.float64] | None
     quantum: float
-    centre: float = 0.0
-    value_exponent: int = 0  # value = weight unit * (y - centre) * 2**exponent
-    response_exponent: int = 0  # response = (y - centre) * 2**exponent
+    centre: float = 0.0  # of the responses
+    value_exponent: int = 0  # value = weight * (response - centre) * 2**exponent
+    response_exponent: int = 0  # response = y * 2**exponent
 
 
-def uses_tiles(is_weighted: bool) -> bool:
+def uses_tiles(*, is_weighted: bool, criterion: str) -> bool:
     """Return whether columns of at most 255 codes are counted in tiles.
 
     Rows of one weight are counted in histograms; weighted rows are walked in
     order, where a position tells the number of rows as well as their weight.
+    Medians do not come from histograms either.
     """
-    return not is_weighted
+    return not is_weighted and criterion != "absolute_error"
 
 
 def grow_classification_tree(
@@ -135,11 +137,12 @@ def grow_classification_tree(
     table, y, sample_weight = _drop_weightless(table, y, sample_weight)
     weights = _weight_units(sample_weight, len(y))
     kind = _BINARY if n_classes <= 2 and weights.units is None else _CLASSES
-    entropy = params.criterion == "entropy"
-    nlogn, quantum = _nlogn_table(weights.total) if entropy else (None, 0.0)
+    nlogn, quantum = None, 0.0
+    if params.criterion == "entropy":
+        nlogn, quantum = _nlogn_table(weights.total)
     target = _Target(
         kind,
-        entropy,
+        params.criterion,
         n_classes,
         np.ascontiguousarray(y, np.uint16),
         weights,
@@ -174,34 +177,66 @@ def grow_regression_tree(
     Returns
     -------
     Tree
+
+    Raises
+    ------
+    ValueError
+        If the criterion is "poisson" and a target is negative, or none positive.
     """
+    if params.criterion == "poisson":
+        _check_poisson(y, sample_weight)
     table, y, sample_weight = _drop_weightless(table, y, sample_weight)
+    target = _regression_target(y, sample_weight, params.criterion)
+    return _grow(table, target, params, n_threads)
+
+
+def _check_poisson(
+    y: NDArray[np.float64], sample_weight: NDArray[np.float64] | None
+) -> None:
+    if y.min() < 0.0:
+        raise ValueError(
+            "y must not be negative with criterion='poisson': some value(s) of y "
+            f"are negative, down to {y.min()}"
+        )
+    if not (y.any() if sample_weight is None else y[sample_weight > 0.0].any()):
+        raise ValueError(
+            "y must be positive somewhere with criterion='poisson': the sum of y is "
+            "not positive over the rows of positive weight"
+        )
+
+
+def _regression_target(
+    y: NDArray[np.float64], sample_weight: NDArray[np.float64] | None, criterion: str
+) -> _Target:
+    """Put `y` on a fixed-point grid, about a centre, and keep it to take means of."""
     weights = _weight_units(sample_weight, len(y))
-    centre = _mean_of_finite(y)
+    centre = 0.0 if criterion == "poisson" else _mean_of_finite(y)
+    spread = float(np.abs(y - centre).max())
+    if criterion == "absolute_error" and spread:
+        # Whole targets stay whole: then equal sums of deviations are seen as such.
+        centre = _round_to_power(centre, math.frexp(spread)[1] - 1)
     deviation = y - centre
-    spread = float(np.abs(deviation).max())
-    response_exponent = -math.frexp(spread)[1] if spread else 0
-    response = np.ldexp(deviation, response_exponent)
-    share = response if sample_weight is None else response * sample_weight
-    # |response| < 1, so the sum is at most the sum of the weights.
+    response_exponent = -math.frexp(max(spread, float(np.abs(deviation).max())))[1]
+    share = np.ldexp(deviation, response_exponent)
+    if sample_weight is not None:
+        share *= sample_weight
     heaviest = float(np.abs(share).sum())
-    value_exponent = _SUM_BITS - 1 - max(math.frexp(heaviest)[1], 0)
+    value_exponent = _SUM_BITS - 1 - math.frexp(heaviest)[1]
     value = np.rint(np.ldexp(share, value_exponent)).astype(np.int64)
-    target = _Target(
+    return _Target(
         _REGRESSION,
-        False,
+        criterion,
         0,
         None,
         weights,
         value,
-        response,
+        np.ldexp(y, response_exponent),
         None,
         0.0,
-        centre,
+        math.ldexp(centre, response_exponent),
         value_exponent,
         response_exponent,
     )
-    return _grow(table, target, params, n_threads)
 
 
 def _drop_weightless(
@@ -237,6 +272,11 @@ def _nlogn_table(total: int) -> tuple[NDArray[np.float64], float]:
     return table, quantum
 
 
+def _round_to_power(x: float, exponent: int) -> float:
+    """Return `x` rounded to a multiple of 2**exponent."""
+    return math.ldexp(round(math.ldexp(x, -exponent)), exponent)
+
+
 def _mean_of_finite(y: NDArray[np.float64]) -> float:
     """Return about the mean, by a sum of integers: the same on every machine."""
     largest = float(np.abs(y).max())
@@ -270,7 +310,9 @@ def _make_plan(
 ) -> tuple[growth.Plan, Any]:
     n_rows, n_features = table.n_rows, table.n_features
     drawn = params.splitter == "random"
-    in_tiles = not drawn and uses_tiles(target.weights.units is not None)
+    in_tiles = not drawn and uses_tiles(
+        is_weighted=target.weights.units is not None, criterion=params.criterion
+    )
     features = np.zeros(n_features, growth.FEATURE_DTYPE)
     tile_of = np.full(n_features, -1, np.int32)
     keys = _keys_by_row(table, n_threads) if drawn else None
@@ -320,7 +362,8 @@ def _make_plan(
         min_samples_leaf, min_weight_leaf = max(min_samples_leaf, least_weight), 0
     problem = kernels.Problem(
         target.kind,
-        target.entropy,
+        _LOSSES.get(target.criterion, 0),
+        target.criterion == "entropy",
         target.n_classes,
         target.label,
         target.weights.units,
@@ -328,8 +371,10 @@ def _make_plan(
         target.response,
         target.nlogn,
         target.quantum,
+        target.centre,
+        math.ldexp(1.0, target.value_exponent) / target.weights.scale,
         features.view(np.uint8),
-        np.arange(n_rows, dtype=np.uint32),
+        _first_rows(target, n_rows),
         tiles,
         tiled_features,
         (
@@ -373,6 +418,14 @@ def _make_plan(
         n_threads=n_threads,
     )
     return plan, features
+
+
+def _first_rows(target: _Target, n_rows: int) -> NDArray[np.uint32]:
+    """Return the rows of the root: in order of the target where medians need it."""
+    if target.criterion == "absolute_error":
+        assert target.response is not None
+        return np.argsort(target.response, kind="stable").astype(np.uint32)
+    return np.arange(n_rows, dtype=np.uint32)
 
 
 def _column_words(target: _Target) -> int:
@@ -446,9 +499,15 @@ def _min_gain(min_impurity_decrease: float, target: _Target) -> float:
         return -np.inf
     gain = (min_impurity_decrease - np.finfo(np.float64).eps) * target.weights.total
     if target.kind == _REGRESSION:
-        # Score is value**2 / weight units.
         per_unit = target.value_exponent + target.response_exponent
-        gain = math.ldexp(gain / target.weights.scale**2, 2 * per_unit)
+        scale = target.weights.scale
+        if target.criterion == "squared_error":
+            # Score is value**2 / weight units.
+            gain = math.ldexp(gain / scale**2, 2 * per_unit)
+        else:
+            gain = math.ldexp(gain / scale, per_unit)
+        if target.criterion == "poisson":
+            gain /= math.log(2.0)
     return gain
 
 
@@ -466,9 +525,12 @@ def _to_tree(
     payload: dict[str, Any]
     impurity = nodes["impurity"]
     if target.kind == _REGRESSION:
-        impurity = np.ldexp(impurity, -2 * target.response_exponent)
-        values = target.centre + np.ldexp(nodes["value"], -target.response_exponent)
+        power = 2 if target.criterion == "squared_error" else 1
+        impurity = np.ldexp(impurity, -power * target.response_exponent)
+        values = np.ldexp(nodes["value"], -target.response_exponent)
         payload = {"leaf_value": values[is_leaf]}
+        if target.criterion == "absolute_error":
+            payload["inner_value"] = values[~is_leaf]
     elif target.kind == _BINARY:
         payload = _binary_payload(nodes["n"][is_leaf], nodes["ones"][is_leaf])
     else:

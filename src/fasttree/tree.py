@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-# A state has the lowest version that can hold its tree: 2 brings several outputs.
+# A state has the lowest version that can hold its tree: 2 brings several outputs and
+# values of inner nodes.
 FORMAT_VERSIONS = (1, 2)
 CLASSIFICATION_CRITERIA = ("gini", "entropy")
-REGRESSION_CRITERIA = ("squared_error",)
+REGRESSION_CRITERIA = ("squared_error", "poisson", "absolute_error")
 
 # scikit-learn's marks.
 NO_CHILD = -1
@@ -48,12 +49,13 @@ _FIELDS: dict[str, type[np.generic]] = {
     "leaf_class": np.int32,
     "leaf_weight": np.float64,
     "leaf_value": np.float64,
+    "inner_value": np.float64,
     "output_classes": np.int32,
 }
 _CATEGORY_FIELDS = ("category_start", "category_count", "category_bits")
 _CLASS_FIELDS = ("leaf_start", "leaf_class", "leaf_weight")
 _LEAF_FIELDS = (*_CLASS_FIELDS, "leaf_value", "output_classes")
-_OPTIONAL_FIELDS = (*_CATEGORY_FIELDS, *_LEAF_FIELDS)
+_OPTIONAL_FIELDS = (*_CATEGORY_FIELDS, *_LEAF_FIELDS, "inner_value")
 _SCALARS = ("n_features", "n_classes", "criterion")
 
 # The same fields as NumericNode and CategoricalNode in traverse.pxd.
@@ -224,6 +226,7 @@ class Tree:
         leaf_class: ArrayLike | None = None,
         leaf_weight: ArrayLike | None = None,
         leaf_value: ArrayLike | None = None,
+        inner_value: ArrayLike | None = None,
         n_outputs: int = 1,
         output_classes: ArrayLike | None = None,
     ) -> Self:
@@ -234,7 +237,7 @@ class Tree:
         n_features : int
         n_classes : int
             Of all outputs together; 0 for regression.
-        criterion : {"gini", "entropy", "squared_error"}
+        criterion : {"gini", "entropy", "squared_error", "poisson", "absolute_error"}
         children_left, children_right : int array of shape (node_count,)
             -1 at leaves. Nodes are in depth-first preorder.
         feature : int array of shape (node_count,)
@@ -264,6 +267,9 @@ class Tree:
         leaf_value : float array of shape (n_leaves * n_outputs,)
             Regression: the values of the first leaf, then those of the second, and
             so on.
+        inner_value : float array of shape (n_inner_nodes * n_outputs,), optional
+            Regression: the values of the inner nodes, as `leaf_value`, where they
+            are not the means of the leaves below; medians are not.
         n_outputs : int, default=1
             Number of targets.
         output_classes : int array of shape (n_outputs,), optional
@@ -311,7 +317,7 @@ class Tree:
         _require(0 < n_nodes < _INT32_MAX // 2, f"a tree cannot have {n_nodes} nodes")
         self._fill_category_fields(fields, n_nodes)
         for name, array in fields.items():
-            if name not in (*_LEAF_FIELDS, "category_bits"):
+            if name not in (*_LEAF_FIELDS, "inner_value", "category_bits"):
                 _require(
                     array.size == n_nodes,
                     f"{name} must have one entry for each of {n_nodes} nodes, "
@@ -355,7 +361,7 @@ class Tree:
         """Return the tree as a plain dict of arrays, numbers and strings."""
         state: dict[str, Any] = {"format_version": 1}
         state.update(zip(_SCALARS, self._scalars, strict=True))
-        if self._n_outputs > 1:
+        if self._n_outputs > 1 or "inner_value" in self._fields:
             state |= {"format_version": 2, "n_outputs": self._n_outputs}
         has_categories = self.is_categorical.any()
         return state | {
@@ -574,6 +580,20 @@ class Tree:
         value = self._fields["leaf_value"]
         return value if self._n_outputs == 1 else value.reshape(-1, self._n_outputs)
 
+    @property
+    def inner_value(self) -> NDArray[np.float64] | None:
+        """float64 (n_inner_nodes,): regression; values of the inner nodes.
+
+        (n_inner_nodes, n_outputs) where there are several outputs; None where they
+        are the means of the leaves.
+        """
+        if self.is_classification:
+            raise AttributeError("a classification tree has no inner_value")
+        value = self._fields.get("inner_value")
+        if value is None or self._n_outputs == 1:
+            return value
+        return value.reshape(-1, self._n_outputs)
+
     def _class_field(self, name: str) -> NDArray[Any]:
         if not self.is_classification:
             raise AttributeError(f"a regression tree has no {name}")
@@ -581,13 +601,16 @@ class Tree:
 
     @property
     def value(self) -> NDArray[np.float64]:
-        """float64 (node_count, n_outputs, max_n_classes): class fractions, or means.
+        """float64 (node_count, n_outputs, max_n_classes): class fractions, or values.
+
+        Values are means of the targets, or their medians for "absolute_error".
 
         Computed when first asked for, since few need it and with many classes it is
         much larger than the tree.
         """
         if self._value is None:
-            value = self._class_fractions() if self.is_classification else self._means()
+            make = self._class_fractions if self.is_classification else self._values
+            value = make()
             value.setflags(write=False)
             self._value = value
         return self._value
@@ -617,6 +640,15 @@ class Tree:
         starts = self.class_start
         output = np.searchsorted(starts, codes, side="right") - 1
         return output, codes - starts[output]
+
+    def _values(self) -> NDArray[np.float64]:
+        if self.inner_value is None:
+            return self._means()
+        value = np.empty((self.node_count, self._n_outputs, 1))
+        value[self.leaf_nodes, :, 0] = self.leaf_value.reshape(-1, self._n_outputs)
+        inner = self.children_left != NO_CHILD
+        value[inner, :, 0] = self.inner_value.reshape(-1, self._n_outputs)
+        return value
 
     def _means(self) -> NDArray[np.float64]:
         leaves, n_outputs = self.leaf_nodes, self._n_outputs
@@ -855,11 +887,20 @@ def _check_values(
         f"leaf_value must hold {n_outputs} finite numbers for each of {n_leaves} "
         "leaves",
     )
+    inner = fields.get("inner_value", np.zeros((n_leaves - 1) * n_outputs))
+    _require(
+        inner.size == (n_leaves - 1) * n_outputs and np.all(np.isfinite(inner)),
+        f"inner_value must hold {n_outputs} finite numbers for each of "
+        f"{n_leaves - 1} inner nodes",
+    )
 
 
 def _check_classes(
     fields: Mapping[str, NDArray[Any]], n_leaves: int, n_classes: int, n_outputs: int
 ) -> None:
+    _require(
+        "inner_value" not in fields, "inner_value is for regression: there are classes"
+    )
     several = ("output_classes",) if n_outputs > 1 else ()
     _check_leaf_fields(fields, n_classes, (*_CLASS_FIELDS, *several))
     if several:

@@ -15,7 +15,7 @@ from fasttree._kernels.impurity cimport (
     nlogn,
     score_binary,
     score_classes,
-    score_regression,
+    score_sums,
 )
 from fasttree._kernels.types cimport (
     BINARY,
@@ -120,7 +120,7 @@ cdef inline bint try_bit(
             target.entropy, target.nlogn,
             node.n - n_right - (node.sum - s), node.sum - s, n_right - s, s)
     elif target.kind == REGRESSION:
-        score = score_regression(node, node.sum - s, node.weight - n_right)
+        score = score_sums(target.loss, node, node.sum - s, node.weight - n_right)
     else:
         sums.weight = node.weight - n_right
         sums.left = 0.0

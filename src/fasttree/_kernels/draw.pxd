@@ -28,16 +28,23 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from fasttree._kernels.absolute cimport (
+    HalfSums,
+    add_to_halves,
+    begin_halves,
+    cost_of_halves,
+)
 from fasttree._kernels.impurity cimport (
     ClassSums,
     nlogn,
     score_binary,
     score_classes,
-    score_regression,
+    score_sums,
 )
 from fasttree._kernels.random cimport mix
 from fasttree._kernels.records cimport Arena, NodeRecord, reserve_words
 from fasttree._kernels.types cimport (
+    ABSOLUTE,
     BINARY,
     CLASSES,
     Feature,
@@ -206,6 +213,23 @@ cdef inline KeyRange gather_keys(
 
 # --- the score of a candidate -----------------------------------------------------
 
+cdef inline int64_t cost_of_sides(
+    const narrow_or_wide* keys, const entry_t* rows, int64_t n, narrow_or_wide cut,
+    bint missing_left, const Target* target, int64_t weight_left, int64_t weight_right
+) noexcept nogil:
+    """Sum of the absolute deviations; the rows are in order of their targets."""
+    cdef narrow_or_wide missing = <narrow_or_wide>(
+        0x7FFFFFFF if narrow_or_wide is int32_t else <int64_t>0x7FFFFFFFFFFFFFFF)
+    cdef HalfSums halves[2]
+    cdef int64_t i, side
+    begin_halves(halves, weight_right)
+    begin_halves(halves + 1, weight_left)
+    for i in range(n):
+        side = (keys[i] <= cut) | (missing_left & (keys[i] == missing))
+        add_to_halves(halves + side, target, rows[i])
+    return cost_of_halves(halves, target) + cost_of_halves(halves + 1, target)
+
+
 cdef inline double score_sides(
     const narrow_or_wide* keys, const entry_t* rows, narrow_or_wide cut,
     bint missing_left, const Target* target, const NodeStat* node,
@@ -273,7 +297,10 @@ cdef inline double score_sides(
         return -INFINITY
     if target.kind == CLASSES:
         return score_classes(target, node, &sums)
-    return score_regression(node, s, w)
+    if target.loss == ABSOLUTE:
+        return -<double>cost_of_sides(keys, rows, n, cut, missing_left, target, w,
+                                      node.weight - w)
+    return score_sums(target.loss, node, s, w)
 
 
 # --- one feature ------------------------------------------------------------------

@@ -31,6 +31,7 @@ class Problem:
     def __init__(
         self,
         kind: int,
+        loss: int,
         entropy: bool,
         n_classes: int,
         label: NDArray[np.uint16] | None,
@@ -39,6 +40,8 @@ class Problem:
         response: NDArray[np.float64] | None,
         nlogn: NDArray[np.float64] | None,
         quantum: float,
+        centre: float,
+        per_unit: float,
         features: NDArray[np.uint8],
         rows: NDArray[np.uint32],
         tiles: NDArray[np.uint64],

@@ -19,6 +19,12 @@ from libc.stdint cimport (
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
+from fasttree._kernels.absolute cimport (
+    MedianSpace,
+    free_medians,
+    rank_rows,
+    reserve_medians,
+)
 from fasttree._kernels.bits cimport cells_of, count_bits, pack_bytes
 from fasttree._kernels.draw cimport (
     DrawSpace,
@@ -83,6 +89,7 @@ from fasttree._kernels.subtree cimport (
     record_split,
 )
 from fasttree._kernels.types cimport (
+    ABSOLUTE,
     BINARY,
     CLASSES,
     Feature,
@@ -232,6 +239,7 @@ cdef class Problem:
     def __cinit__(
         self,
         int kind,
+        int loss,
         bint entropy,
         int n_classes,
         const uint16_t[::1] label,
@@ -240,6 +248,8 @@ cdef class Problem:
         const double[::1] response,
         const double[::1] nlogn,
         double quantum,
+        double centre,
+        double per_unit,
         const uint8_t[::1] features,
         uint32_t[::1] rows,
         const uint64_t[:, ::1] tiles,
@@ -252,6 +262,9 @@ cdef class Problem:
         self.owned = (label, weight, value, response, nlogn, features, rows,
                       tiles, tiled, owned)
         self.view.target.kind = kind
+        self.view.target.loss = loss
+        self.view.target.centre = centre
+        self.view.target.per_unit = per_unit
         self.view.target.entropy = entropy
         self.view.target.n_classes = n_classes
         self.view.target.label = NULL if label is None else &label[0]
@@ -353,21 +366,32 @@ cdef class Problem:
         cdef const uint32_t* entries
         cdef int32_t f
         cdef Scratch scratch
+        cdef MedianSpace medians
+        cdef int64_t longest = 0
         cdef bint failed = False
+        memset(&medians, 0, sizeof(MedianSpace))
+        scratch.medians = &medians
         with nogil:
             scratch.left = <int64_t*>calloc(self.view.target.n_classes + 1, sizeof(int64_t))
             scratch.runs = <Run*>calloc(self.view.run_capacity + 1, sizeof(Run))
             failed = scratch.left == NULL or scratch.runs == NULL
+            if self.view.target.loss == ABSOLUTE:
+                for j in range(n_jobs):
+                    longest = max(longest, job[j].stat.n)
+                failed |= not reserve_medians(&medians, self.view.n_rows, longest)
             if not failed:
-                for i in range(features.shape[0]):
-                    f = features[i]
-                    feature = self.view.features + f
-                    for j in range(n_jobs):
-                        best = out + f * n_jobs + j
+                for j in range(n_jobs):
+                    if self.view.target.kind == CLASSES:
+                        scratch.totals = &totals[j, 0]
+                    if self.view.target.loss == ABSOLUTE:
+                        rank_rows(&medians, &self.view.target,
+                                  self.view.rows + job[j].begin, job[j].stat.n)
+                    for i in range(features.shape[0]):
+                        f = features[i]
                         if not selected[j, f]:
                             continue
-                        if self.view.target.kind == CLASSES:
-                            scratch.totals = &totals[j, 0]
+                        feature = self.view.features + f
+                        best = out + f * n_jobs + j
                         entries = feature.order + job[j].begin
                         best.feature = f
                         if is_constant(entries, job[j].stat.n):
@@ -382,6 +406,7 @@ cdef class Problem:
                                 &job[j].stat, &self.view.limits, &scratch, best)
             free(scratch.left)
             free(scratch.runs)
+            free_medians(&medians)
         if failed:
             raise MemoryError("no memory for the work arrays of a split search")
 
@@ -474,7 +499,8 @@ cdef class Problem:
                         elif self.view.target.kind == REGRESSION:
                             scan_sums(
                                 <const int64_t*>histogram, self.view.features[f].n_codes,
-                                &job[j].stat, self.view.limits.min_samples_leaf, best)
+                                self.view.target.loss, &job[j].stat,
+                                self.view.limits.min_samples_leaf, best)
                         else:
                             scan_class_counts(
                                 <const uint32_t*>histogram,
@@ -767,6 +793,10 @@ cdef class Worker:
                 or w.scratch.left == NULL or w.scratch.totals == NULL
                 or w.scratch.runs == NULL):
             raise MemoryError("no memory for the work arrays of a fit")
+        w.scratch.medians = &w.medians
+        if (problem.view.target.loss == ABSOLUTE and not problem.view.limits.drawn
+                and not reserve_medians(&w.medians, capacity, capacity)):
+            raise MemoryError("no memory for the work arrays of a fit")
         for i in range(F):
             w.permutation[i] = <int32_t>i
         self.target = problem.view.target
@@ -796,6 +826,7 @@ cdef class Worker:
         free(self.w.scratch.left)
         free(self.w.scratch.totals)
         free(self.w.scratch.runs)
+        free_medians(&self.w.medians)
         arena_free(&self.w.arena)
 
     def grow(self, const uint8_t[::1] jobs, const uint64_t[:, ::1] masks):

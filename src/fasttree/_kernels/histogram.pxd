@@ -14,7 +14,7 @@ from fasttree._kernels.impurity cimport (
     nlogn,
     score_binary,
     score_classes,
-    score_regression,
+    score_sums,
 )
 from fasttree._kernels.types cimport NodeStat, Split, Target
 
@@ -187,7 +187,7 @@ cdef inline void scan_counts(
 
 
 cdef inline void scan_sums(
-    const int64_t* histogram, int64_t n_codes, const NodeStat* node,
+    const int64_t* histogram, int64_t n_codes, int loss, const NodeStat* node,
     int64_t min_leaf, Split* best
 ) noexcept nogil:
     cdef int64_t n_missing = histogram[2 * n_codes + 1]
@@ -204,7 +204,7 @@ cdef inline void scan_sums(
             if previous >= 0:
                 best.constant = False
                 if n >= min_leaf and node.n - n >= min_leaf:
-                    keep_better(best, score_regression(node, s, n), previous, b,
+                    keep_better(best, score_sums(loss, node, s, n), previous, b,
                                 direction)
             s += histogram[2 * b]
             n += histogram[2 * b + 1]

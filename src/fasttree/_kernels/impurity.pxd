@@ -5,16 +5,27 @@ Higher is better. For the weights l (left) and r (right), by class c:
     entropy        sum_c f(l_c) - f(l) + sum_c f(r_c) - f(r),  f(x) = x log2 x
     gini           sum_c l_c^2 / l + sum_c r_c^2 / r
     squared_error  (sum of left)^2 / l + (sum of right)^2 / r
+    poisson        s log2(s / l) + t log2(t / r), s and t the sums of the sides
+    absolute_error what absolute.pxd says, negated
 
 f is rounded to a power of two, so that sums of it are exact in float64: equal
 splits have equal scores whatever order the rows came in, and running sums do
 not drift. Logarithms are our own: libm's differ between machines.
 """
 
-from libc.math cimport frexp, rint
+from libc.math cimport INFINITY, frexp, rint
 from libc.stdint cimport int64_t
 
-from fasttree._kernels.types cimport BINARY, CLASSES, NodeStat, Target, entry_t
+from fasttree._kernels.absolute cimport measure_median
+from fasttree._kernels.types cimport (
+    ABSOLUTE,
+    BINARY,
+    CLASSES,
+    NodeStat,
+    POISSON,
+    Target,
+    entry_t,
+)
 
 
 cdef inline double log2_portable(double x) noexcept nogil:
@@ -74,6 +85,34 @@ cdef inline double score_regression(
     cdef double r = (<double>(node.sum - sum_left)
                      - node.mean * <double>weight_right)
     return l * l / <double>weight_left + r * r / <double>weight_right
+
+
+cdef inline double poisson_side(
+    const NodeStat* node, int64_t s, int64_t weight
+) noexcept nogil:
+    # About the node's mean, which scores 0: else its logarithm would swamp the gain.
+    if s <= 0:
+        return 0.0
+    return <double>s * log2_portable(<double>s / <double>weight / node.mean)
+
+
+cdef inline double bound_sums(
+    int loss, const NodeStat* node, int64_t sum_left, int64_t weight_left
+) noexcept nogil:
+    """Score of a split by its sums, convex in them, whether it is allowed or not."""
+    if loss == POISSON:
+        return (poisson_side(node, sum_left, weight_left)
+                + poisson_side(node, node.sum - sum_left, node.weight - weight_left))
+    return score_regression(node, sum_left, weight_left)
+
+
+cdef inline double score_sums(
+    int loss, const NodeStat* node, int64_t sum_left, int64_t weight_left
+) noexcept nogil:
+    """Score of a split by its sums; -inf where a side's Poisson mean would be 0."""
+    if loss == POISSON and (sum_left <= 0 or sum_left >= node.sum):
+        return -INFINITY
+    return bound_sums(loss, node, sum_left, weight_left)
 
 
 # Running sums of one side growing while the other shrinks, for CLASSES.
@@ -159,7 +198,7 @@ cdef inline NodeStat node_stat(
     """
     cdef NodeStat stat
     cdef int64_t i, s = 0, w = 0, low, high, c, x
-    cdef double total, sq = 0.0, d, mean
+    cdef double total, sq = 0.0, d, first, mean = 0.0
     stat.n = n
     stat.class_sum = 0.0
     stat.mean = 0.0
@@ -236,19 +275,31 @@ cdef inline NodeStat node_stat(
         stat.sum = s
         stat.weight = w
         stat.mean = <double>s / <double>w
-        stat.score = score_about_mean(&stat)
-        mean = 0.0
+        if target.loss == ABSOLUTE:
+            measure_median(target, rows, n, &stat)
+            return stat
+        stat.score = 0.0 if target.loss == POISSON else score_about_mean(&stat)
+        # About one of them: equal targets, however large, have just that mean.
+        first = target.response[rows[0]]
         for i in range(n):
-            mean += (target.response[rows[i]] if target.weight == NULL else
-                     target.response[rows[i]] * <double>target.weight[rows[i]])
-        mean /= <double>w
+            d = target.response[rows[i]] - first
+            mean += d if target.weight == NULL else d * <double>target.weight[rows[i]]
+        mean = first + mean / <double>w
         for i in range(n):
-            d = target.response[rows[i]] - mean
-            sq += d * d if target.weight == NULL else (
-                d * d * <double>target.weight[rows[i]])
+            d = deviation(target.loss, target.response[rows[i]], mean)
+            sq += d if target.weight == NULL else d * <double>target.weight[rows[i]]
         stat.impurity = 0.0 if stat.pure else sq / <double>w
-        stat.value = target.response[rows[0]] if stat.pure else mean
+        stat.value = first if stat.pure else mean
     return stat
+
+
+cdef inline double deviation(int loss, double response, double mean) noexcept nogil:
+    """What a row of weight one adds to a node's impurity."""
+    if loss != POISSON:
+        return (response - mean) * (response - mean)
+    if response <= 0.0:
+        return 0.0
+    return response * log2_portable(response / mean) * 0.6931471805599453
 
 
 cdef inline double score_about_mean(const NodeStat* stat) noexcept nogil:

@@ -22,20 +22,25 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport qsort
 
+from fasttree._kernels.absolute cimport MedianSpace, cost_positions, scan_absolute
 from fasttree._kernels.impurity cimport (
     ClassSums,
+    bound_sums,
     move_left,
     nlogn,
     score_binary,
     score_classes,
-    score_regression,
+    score_sums,
 )
 from fasttree._kernels.types cimport (
+    ABSOLUTE,
     BINARY,
     CLASSES,
     Limits,
     NodeStat,
+    POISSON,
     REGRESSION,
+    SQUARED,
     Split,
     Target,
     entry_t,
@@ -54,6 +59,7 @@ cdef struct Scratch:
     int64_t* left             # (n_classes,) zeroed
     Run* runs                 # (capacity,)
     int64_t* totals           # (n_classes,) class weights of the node, CLASSES
+    MedianSpace* medians      # of the node, ABSOLUTE
 
 
 cdef inline int64_t block_length(int64_t n) noexcept nogil:
@@ -257,8 +263,8 @@ cdef inline void scan_two_values(
                 sums.right += <double>row * <double>row
         score = score_classes(target, node, &sums)
     else:
-        score = score_regression(
-            node, node.sum - s if right_is_shorter else s, sums.weight)
+        score = score_sums(
+            target.loss, node, node.sum - s if right_is_shorter else s, sums.weight)
     if target.kind == CLASSES:
         clear_left(target, scratch.left, entries + start, stop - start)
     if score > best.score:
@@ -282,7 +288,7 @@ cdef inline void clear_left(
 
 cdef inline void scan_regression(
     const entry_t* entries, int64_t n, int64_t n_present, int64_t first,
-    int64_t last, bint missing_first, bint weighted, const Target* target,
+    int64_t last, bint missing_first, bint weighted, int loss, const Target* target,
     const NodeStat* node, int64_t min_weight, Split* best,
 ) noexcept nogil:
     cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
@@ -323,11 +329,11 @@ cdef inline void scan_regression(
                     w_stop += weight[row]
             if not weighted:
                 w_stop += j - i - 1
-            bound = max(score_regression(node, low, w_first),
-                        score_regression(node, high, w_first))
-            bound = max(bound, score_regression(node, low, w_stop))
-            bound = max(bound, score_regression(node, high, w_stop))
-            bound *= 1.0 + 1e-12
+            bound = max(bound_sums(loss, node, low, w_first),
+                        bound_sums(loss, node, high, w_first))
+            bound = max(bound, bound_sums(loss, node, low, w_stop))
+            bound = max(bound, bound_sums(loss, node, high, w_stop))
+            bound += 1e-12 * (bound + (<double>node.sum if loss == POISSON else 0.0))
         if bound > best_score:
             for k in range(i, j):
                 row = entries[k] & mask
@@ -336,7 +342,7 @@ cdef inline void scan_regression(
                 if entries[k + 1] & new and (
                         not weighted
                         or (w >= min_weight and node.weight - w >= min_weight)):
-                    score = score_regression(node, s, w)
+                    score = score_sums(loss, node, s, w)
                     if score > best_score:
                         best_score = score
                         best.score = score
@@ -346,6 +352,19 @@ cdef inline void scan_regression(
             s = s_stop
             w = w_stop
         i = j
+
+
+cdef inline void scan_loss(
+    int loss, const entry_t* entries, int64_t n, int64_t n_present, int64_t first,
+    int64_t last, bint missing_first, const Target* target, const NodeStat* node,
+    const Limits* limits, Split* best,
+) noexcept nogil:
+    if target.weight == NULL:
+        scan_regression(entries, n, n_present, first, last, missing_first, False, loss,
+                        target, node, 0, best)
+    else:
+        scan_regression(entries, n, n_present, first, last, missing_first, True, loss,
+                        target, node, limits.min_weight_leaf, best)
 
 
 cdef inline void scan_entries(
@@ -359,7 +378,8 @@ cdef inline void scan_entries(
     if has_missing:
         n_present = count_present(entries, n)
     n_missing = n - n_present
-    if target.kind != BINARY and n_missing == 0 and n > 4 * target.n_classes:
+    if (target.kind != BINARY and target.loss != ABSOLUTE and n_missing == 0
+            and n > 4 * target.n_classes):
         first = find_new(entries, 1, n)
         if find_new(entries, first + 1, n) == n:
             if min_leaf <= first <= n - min_leaf:
@@ -393,12 +413,15 @@ cdef inline void scan_entries(
                 scan_classes(entries, n, n_present, first, last, direction == 1,
                              False, target, node, limits.min_weight_leaf, scratch,
                              best)
-        elif target.weight == NULL:
-            scan_regression(entries, n, n_present, first, last, direction == 1,
-                            False, target, node, 0, best)
+        elif target.loss == ABSOLUTE:
+            scan_absolute(scratch.medians, entries, n, n_present, first, last,
+                          direction == 1, target, node, limits.min_weight_leaf, best)
+        elif target.loss == POISSON:
+            scan_loss(POISSON, entries, n, n_present, first, last, direction == 1,
+                      target, node, limits, best)
         else:
-            scan_regression(entries, n, n_present, first, last, direction == 1,
-                            True, target, node, limits.min_weight_leaf, best)
+            scan_loss(SQUARED, entries, n, n_present, first, last, direction == 1,
+                      target, node, limits, best)
 
 
 # --- categorical columns: order the categories, then split the order ----------
@@ -477,6 +500,14 @@ cdef inline void scan_runs(
     cdef int64_t i, k, row, n_left = 0, s = 0, w = 0
     cdef double score
     cdef ClassSums sums
+    if target.kind == REGRESSION and target.loss == ABSOLUTE:
+        for i in range(n_runs):
+            for k in range(runs[i].start, runs[i].stop):
+                scratch.medians.sequence[n_left] = (
+                    scratch.medians.rank[entries[k] & mask])
+                n_left += 1
+        cost_positions(scratch.medians, target, node.n, node.weight)
+        n_left = 0
     sums.left = 0.0
     sums.right = node.class_sum
     sums.weight = 0
@@ -507,8 +538,10 @@ cdef inline void scan_runs(
             score = score_binary(
                 target.entropy, target.nlogn, n_left - s, s,
                 node.n - node.sum - (n_left - s), node.sum - s)
+        elif target.loss == ABSOLUTE:
+            score = -<double>scratch.medians.cost[n_left]
         else:
-            score = score_regression(node, s, w)
+            score = score_sums(target.loss, node, s, w)
         if score > best.score:
             best.score = score
             best.position = i + 1
@@ -524,10 +557,12 @@ cdef inline void scan_categories(
 ) noexcept nogil:
     """Best split of a categorical column.
 
-    A missing value is one more category. Two classes and regression are exact:
-    the best subset is a prefix in order of the mean response (Breiman et al.
-    1984, theorem 4.5; Fisher 1958). More classes try the order by the share of
-    each of the node's eight heaviest classes.
+    A missing value is one more category. Two classes, squared error and the
+    Poisson deviance are exact: the best subset is a prefix in order of the mean
+    response (Breiman et al. 1984, theorem 4.5; Fisher 1958; Chou 1991). Absolute
+    error tries the prefixes of that order too, but another subset may be better.
+    More classes try the order by the share of each of the node's eight heaviest
+    classes.
     """
     cdef int64_t n_runs = find_runs(entries, node.n, scratch.runs)
     cdef int32_t tried[8]

@@ -19,6 +19,7 @@ from libc.stdint cimport (
 )
 from libc.string cimport memcpy, memset
 
+from fasttree._kernels.absolute cimport MedianSpace, rank_rows
 from fasttree._kernels.bits cimport (
     cells_of,
     count_bits,
@@ -49,6 +50,7 @@ from fasttree._kernels.scan cimport (
     scan_entries,
 )
 from fasttree._kernels.types cimport (
+    ABSOLUTE,
     BINARY,
     CLASSES,
     Feature,
@@ -97,6 +99,7 @@ cdef struct Workspace:
     uint64_t* masks           # (capacity + 2, n_words)
     int32_t* permutation      # (n_features,) identity between nodes
     Scratch scratch
+    MedianSpace medians
     Arena arena
 
 
@@ -270,6 +273,8 @@ cdef inline Split find_split(
     best.position = 0
     best.missing_left = 0
     best.order_class = 0
+    if target.loss == ABSOLUTE:
+        rank_rows(&w.medians, target, w.ids + begin, stat.n)
     count_node_bits(w, features, target, w.ids + begin, stat.n, mask)
     if limits.max_features >= w.n_features:
         for word in range(w.n_words):

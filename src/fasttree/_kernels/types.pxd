@@ -20,19 +20,28 @@ cdef enum Kind:
     CLASSES = 1     # any number of classes, integer weights
     REGRESSION = 2  # sums of fixed-point targets
 
+cdef enum Loss:
+    SQUARED = 0     # deviations from the mean
+    POISSON = 1     # half the Poisson deviance from the mean
+    ABSOLUTE = 2    # deviations from the median; rows are in order of the target
+
 # What is to be predicted, and how a split of it is scored.
 cdef struct Target:
     int kind
+    int loss                  # of REGRESSION
     bint entropy              # else gini; ignored for REGRESSION
     int n_classes
     const uint16_t* label     # (n_rows,) classification
     const int64_t* weight     # (n_rows,) in weight units, NULL when all are 1
     const int64_t* value      # (n_rows,) REGRESSION: weight * target, fixed point
-    const double* response    # (n_rows,) REGRESSION: target less its centre
+    const double* response    # (n_rows,) REGRESSION: target times a power of 2
     const double* nlogn       # (nlogn_size,) x * log2(x), rounded to quantum
     int64_t nlogn_size
     double quantum            # power of two: sums of nlogn are exact
     double slack              # bounds closer than this are not trusted
+    # REGRESSION: value = weight * (response - centre) * per_unit, rounded.
+    double centre
+    double per_unit
 
 # Sums over the rows of one node.
 cdef struct NodeStat:

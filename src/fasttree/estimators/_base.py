@@ -109,7 +109,9 @@ class TableInputMixin(BaseEstimator):
         }
         if self.splitter == "random":
             return EncodedTable.for_drawn_splits(X, **options)
-        in_tiles = training.uses_tiles(is_weighted=sample_weight is not None)
+        in_tiles = training.uses_tiles(
+            is_weighted=sample_weight is not None, criterion=self.criterion
+        )
         return EncodedTable.for_best_splits(X, **options, in_tiles=in_tiles)
 
     def _check_data(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -58,6 +59,19 @@ _CONSTRAINTS: dict[str, list[Any]] = {
     "min_samples_category": [Interval(Integral, 1, None, closed="left")],
     "n_jobs": [Integral, None],
 }
+
+
+def _replace_deprecated(criterion: str) -> str:
+    """Return "squared_error" for "friedman_mse", with scikit-learn 1.9's warning."""
+    if not isinstance(criterion, str) or criterion != "friedman_mse":
+        return criterion
+    warnings.warn(
+        'criterion="friedman_mse" is deprecated, as in scikit-learn, and means '
+        'criterion="squared_error", which always gave the same trees; use that',
+        FutureWarning,
+        stacklevel=3,
+    )
+    return "squared_error"
 
 
 class BaseDecisionTree(TableInputMixin):
@@ -403,8 +417,13 @@ class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
 
     Parameters
     ----------
-    criterion : {"squared_error"}, default="squared_error"
-        The impurity that splits lower: the variance.
+    criterion : {"squared_error", "absolute_error", "poisson"}, \
+default="squared_error"
+        The impurity that splits lower: the variance; the mean absolute deviation
+        from the median, which is then what leaves predict; or half the mean Poisson
+        deviance, for targets that are counts or frequencies: not negative, and with
+        a positive sum in every leaf. "friedman_mse" is deprecated in scikit-learn:
+        it warns and is "squared_error".
     splitter : {"best", "random"}, default="best"
         "best" looks at every threshold; "random" at one a feature, drawn evenly
         between the smallest and the largest value in the node, with missing values
@@ -458,7 +477,7 @@ class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **_CONSTRAINTS,
-        "criterion": [StrOptions({"squared_error"})],
+        "criterion": [StrOptions({"squared_error", "absolute_error", "poisson"})],
     }
 
     def __init__(
@@ -480,7 +499,7 @@ class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
         min_samples_category: int = 30,
         n_jobs: int | None = None,
     ) -> None:
-        self.criterion = criterion
+        self.criterion = _replace_deprecated(criterion)
         self.splitter = splitter
         self.max_depth = max_depth
         self.min_samples_split = min_samples_split
@@ -543,7 +562,9 @@ class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
         return self
 
     def predict(self, X: ArrayLike, check_input: bool = True) -> NDArray[np.float64]:
-        """Return the mean target of each row's leaf.
+        """Return the mean target of each row's leaf, or its median.
+
+        The median is that of criterion "absolute_error", the mean of the others.
 
         Parameters
         ----------

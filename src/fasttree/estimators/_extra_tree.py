@@ -126,8 +126,13 @@ class ExtraTreeRegressor(DecisionTreeRegressor):
 
     Parameters
     ----------
-    criterion : {"squared_error"}, default="squared_error"
-        The impurity that splits lower: the variance.
+    criterion : {"squared_error", "absolute_error", "poisson"}, \
+default="squared_error"
+        The impurity that splits lower: the variance; the mean absolute deviation
+        from the median, which is then what leaves predict; or half the mean Poisson
+        deviance, for targets that are counts or frequencies: not negative, and with
+        a positive sum in every leaf. "friedman_mse" is deprecated in scikit-learn:
+        it warns and is "squared_error".
     splitter : {"best", "random"}, default="random"
         "best" looks at every threshold; "random" at one a feature, drawn evenly
         between the smallest and the largest value in the node, with missing values
