@@ -188,6 +188,30 @@ cdef inline void add_totals(
             totals[target.label[rows[i] & mask]] += target.weight[rows[i] & mask]
 
 
+cdef inline double entropy_of(
+    const Target* target, const entry_t* rows, int64_t n, int64_t* totals, double total
+) noexcept nogil:
+    """Entropy of class weights, to the last bits.
+
+    The score's terms are rounded to a share of all weight: much, for a node that has
+    little of it.
+    """
+    cdef int64_t i, c
+    cdef double entropy = 0.0, x
+    for i in range(min(n, <int64_t>target.n_classes)):
+        # Each class once: by number, or by its rows where they are fewer.
+        c = i if n >= target.n_classes else target.label[rows[i]]
+        x = <double>totals[c]
+        if x > 0.0:
+            entropy += x / total * log2_portable(total / x)
+            totals[c] = -totals[c]
+    for i in range(min(n, <int64_t>target.n_classes)):
+        c = i if n >= target.n_classes else target.label[rows[i]]
+        if totals[c] < 0:
+            totals[c] = -totals[c]
+    return entropy
+
+
 cdef inline NodeStat node_stat(
     const Target* target, const entry_t* rows, int64_t n, int64_t* totals
 ) noexcept nogil:
@@ -254,6 +278,8 @@ cdef inline NodeStat node_stat(
             stat.impurity = 1.0 - stat.score / total
         if stat.pure:
             stat.impurity = 0.0
+        elif target.entropy and target.weight != NULL:
+            stat.impurity = entropy_of(target, rows, n, totals, total)
     else:
         low = high = target.value[rows[0]]
         if target.weight == NULL:
