@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
@@ -84,8 +85,8 @@ class Column:
             array.flags.writeable = False
 
     def _arrays(self) -> list[NDArray]:
-        values = (getattr(self, field.name) for field in fields(self))
-        return [value for value in values if isinstance(value, np.ndarray)]
+        arrays = (self.codes, self.lower, self.upper, self.categories, self.order)
+        return [array for array in arrays if isinstance(array, np.ndarray)]
 
     def __reduce__(self) -> tuple:
         return _restore, tuple(getattr(self, field.name) for field in fields(self))
@@ -492,15 +493,11 @@ def _encode_few(
     """Return the exact column of at most `most` values, or None, without sorting."""
     codes = space.codes
     distinct = np.empty(MAX_FEW, values.dtype)
-    n_codes = encode.number_few(values, codes, distinct)
+    n_codes, n_missing = encode.code_few(values, codes, distinct)
     if not 0 <= n_codes <= most:
         return None
-    order = np.argsort(distinct[:n_codes])
-    values_of = distinct[order].astype(np.float64)
+    values_of = distinct[:n_codes].astype(np.float64)
     _check_finite(values_of)
-    table = np.full(256, n_codes, np.uint8)
-    table[order] = np.arange(n_codes)
-    n_missing = encode.recode(codes, table)
     return Column(
         codes=space.keep(codes),
         n_codes=n_codes,
@@ -534,7 +531,7 @@ def _encode_exact(values: NDArray, single: bool, space: Workspace) -> Column:
 
 
 def _check_finite(ordered: NDArray) -> None:
-    if len(ordered) and np.isinf(ordered[[0, -1]]).any():
+    if len(ordered) and (math.isinf(ordered[0]) or math.isinf(ordered[-1])):
         raise OverflowError("infinite value")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from itertools import pairwise
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -462,8 +463,10 @@ class _Growth:
         masks = np.concatenate([level.masks for level in self.subtrees])
         words = _mask_words(masks)
         sizes = jobs["stat"]["n"]
-        task_of = (np.cumsum(sizes) - sizes) // _TASK_ROWS
-        bounds = np.flatnonzero(np.diff(task_of, prepend=-1, append=-1))
+        bounds = [0, len(jobs)]
+        if len(jobs) > 1:
+            task_of = (np.cumsum(sizes) - sizes) // _TASK_ROWS
+            bounds = np.flatnonzero(np.diff(task_of, prepend=-1, append=-1)).tolist()
         workers: SimpleQueue[Any] = SimpleQueue()
         capacity = int(sizes.max())
 
@@ -476,7 +479,7 @@ class _Growth:
             finally:
                 workers.put(worker)
 
-        tasks = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
+        tasks = list(pairwise(bounds))
         return threads.run(grow, tasks, self.plan.n_threads)
 
     def finish(self) -> Grown:

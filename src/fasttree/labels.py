@@ -37,14 +37,10 @@ def encode_labels(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32]]:
         if high - low < _MAX_SPAN:
             return _by_table(y, y, low, high)
     elif y.dtype in (np.float32, np.float64):
-        values = np.ascontiguousarray(y)
-        numbers, distinct = np.empty(len(y), np.uint8), np.empty(255, y.dtype)
-        n_classes = encode.number_few(values, numbers, distinct)
+        codes, distinct = np.empty(len(y), np.uint8), np.empty(255, y.dtype)
+        n_classes, _ = encode.code_few(np.ascontiguousarray(y), codes, distinct)
         if n_classes >= 0:
-            order = np.argsort(distinct[:n_classes])
-            place = np.empty(n_classes, np.int32)
-            place[order] = np.arange(n_classes, dtype=np.int32)
-            return distinct[order], place.take(numbers)
+            return distinct[:n_classes].copy(), codes.astype(np.int32)
     classes, codes = np.unique(y, return_inverse=True)
     return classes, codes.astype(np.int32)
 

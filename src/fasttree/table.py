@@ -270,6 +270,11 @@ default=None
         return len(self.columns)
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns, as of an array."""
+        return self.n_rows, self.n_features
+
+    @property
     def feature_names(self) -> NDArray | None:
         """Names of the frame's columns, None for an array."""
         return self.schema.feature_names
@@ -706,7 +711,7 @@ def _open(X: Any, *, keep_objects: bool, dtypes: list[type] | None = None) -> _S
     """
     if isinstance(X, EncodedTable):
         raise TypeError("X is an EncodedTable already")
-    if dtypes is None and _is_plain(X):
+    if dtypes is None and is_plain(X):
         return _ArraySource(X)
     if sparse.issparse(X):
         check_sparse(X)
@@ -733,7 +738,7 @@ def _open(X: Any, *, keep_objects: bool, dtypes: list[type] | None = None) -> _S
     return _ArraySource(array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
-def _is_plain(X: Any) -> bool:
+def is_plain(X: Any) -> bool:
     """Return whether `X` is an array of numbers that `check_array` takes as it is."""
     return (
         type(X) is np.ndarray

@@ -414,7 +414,7 @@ def _make_plan(
         max_leaf_nodes=params.max_leaf_nodes,
         min_gain=min_gain,
         key=params.seed,
-        narrow_rows=int(np.clip(capacity, 1024, most)),
+        narrow_rows=min(max(capacity, 1024), most),
         n_threads=n_threads,
     )
     return plan, features

@@ -15,6 +15,7 @@ from scipy import sparse
 from sklearn import get_config
 
 from fasttree._kernels import predict as kernels
+from fasttree._kernels import validate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +53,33 @@ _FIELDS: dict[str, type[np.generic]] = {
     "inner_value": np.float64,
     "output_classes": np.int32,
 }
+# What validate.pyx takes, and what it may find wrong, in its order.
+_NODE_FIELDS = (
+    "children_left",
+    "feature",
+    "threshold",
+    "missing_left",
+    "category_start",
+    "category_count",
+    "impurity",
+    "n_node_samples",
+    "weighted_n_node_samples",
+)
+_NODE_PROBLEMS = (
+    f"feature must be in 0..{{last}}, and {NO_FEATURE} at leaves",
+    (
+        "threshold must be NaN where the node is categorical and only there, and "
+        f"{NO_THRESHOLD} at leaves"
+    ),
+    "missing_left must be 0 or 1",
+    (
+        "category_start and category_count must point into category_bits at "
+        "categorical nodes, and be -1 and 0 elsewhere"
+    ),
+    "impurity must be finite",
+    "n_node_samples must be positive",
+    "weighted_n_node_samples must be positive and finite",
+)
 _CATEGORY_FIELDS = ("category_start", "category_count", "category_bits")
 _CLASS_FIELDS = ("leaf_start", "leaf_class", "leaf_weight")
 _LEAF_FIELDS = (*_CLASS_FIELDS, "leaf_value", "output_classes")
@@ -317,16 +345,15 @@ class Tree:
         _require(0 < n_nodes < _INT32_MAX // 2, f"a tree cannot have {n_nodes} nodes")
         self._fill_category_fields(fields, n_nodes)
         for name, array in fields.items():
-            if name not in (*_LEAF_FIELDS, "inner_value", "category_bits"):
-                _require(
-                    array.size == n_nodes,
+            is_per_node = name not in (*_LEAF_FIELDS, "inner_value", "category_bits")
+            if is_per_node and array.size != n_nodes:
+                raise ValueError(
                     f"{name} must have one entry for each of {n_nodes} nodes, "
-                    f"got {array.size}",
+                    f"got {array.size}"
                 )
         depth = _check_shape(fields)
-        is_leaf = fields["children_left"] == NO_CHILD
-        _check_nodes(fields, is_leaf, n_features)
-        n_leaves = int(np.count_nonzero(is_leaf))
+        _check_nodes(fields, n_features)
+        n_leaves = int(np.count_nonzero(fields["children_left"] == NO_CHILD))
         if n_classes:
             _check_classes(fields, n_leaves, n_classes, n_outputs)
         else:
@@ -818,43 +845,12 @@ def _check_shape(fields: Mapping[str, NDArray[Any]]) -> NDArray[np.int32]:
     return depth
 
 
-def _check_nodes(
-    fields: Mapping[str, NDArray[Any]], is_leaf: NDArray[np.bool_], n_features: int
-) -> None:
-    is_inner = ~is_leaf
-    feature, threshold = fields["feature"], fields["threshold"]
-    start, count = fields["category_start"], fields["category_count"]
-    categorical = start != -1
-    _require(
-        np.all(feature[is_leaf] == NO_FEATURE)
-        and np.all(feature[is_inner] >= 0)
-        and np.all(feature[is_inner] < n_features),
-        f"feature must be in 0..{n_features - 1}, and {NO_FEATURE} at leaves",
-    )
-    _require(
-        np.array_equal(np.isnan(threshold), categorical)
-        and np.all(threshold[is_leaf] == NO_THRESHOLD),
-        f"threshold must be NaN where the node is categorical and only there, and "
-        f"{NO_THRESHOLD} at leaves",
-    )
-    _require(np.all(fields["missing_left"] <= 1), "missing_left must be 0 or 1")
-    # In int64, so that a hostile count cannot overflow.
-    end = start.astype(np.int64) + (count.astype(np.int64) + 63) // 64
-    _require(
-        np.all(count[~categorical] == 0)
-        and np.all(start[categorical] >= 0)
-        and np.all(count[categorical] >= 1)
-        and np.all(end[categorical] <= fields["category_bits"].size),
-        "category_start and category_count must point into category_bits at "
-        "categorical nodes, and be -1 and 0 elsewhere",
-    )
-    _require(np.all(np.isfinite(fields["impurity"])), "impurity must be finite")
-    _require(np.all(fields["n_node_samples"] >= 1), "n_node_samples must be positive")
-    weighted = fields["weighted_n_node_samples"]
-    _require(
-        np.all(weighted > 0.0) and np.all(np.isfinite(weighted)),
-        "weighted_n_node_samples must be positive and finite",
-    )
+def _check_nodes(fields: Mapping[str, NDArray[Any]], n_features: int) -> None:
+    n_words = fields["category_bits"].size
+    arrays = (fields[name] for name in _NODE_FIELDS)
+    problem = validate.find_bad_field(*arrays, n_features, n_words)
+    if problem:
+        raise ValueError(_NODE_PROBLEMS[problem - 1].format(last=n_features - 1))
 
 
 def _output_starts(fields: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:

@@ -15,12 +15,11 @@ def presort(
     spare: NDArray[np.uint64],
     order: NDArray[np.uint32],
 ) -> tuple[int, int]: ...
-def number_few(
-    values: NDArray[np.floating],
+def code_few(
+    values: NDArray[_Float],
     codes: NDArray[np.uint8],
-    distinct: NDArray[np.floating],
-) -> int: ...
-def recode(codes: NDArray[np.uint8], table: NDArray[np.uint8]) -> int: ...
+    distinct: NDArray[_Float],
+) -> tuple[int, int]: ...
 def rank(
     order: NDArray[np.uint32],
     values: NDArray[_Float],

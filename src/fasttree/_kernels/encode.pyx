@@ -195,28 +195,29 @@ def presort(
     return n_distinct, n_missing
 
 
-def number_few(
-    const floating[::1] values, uint8_t[::1] codes, floating[::1] distinct
-):
-    """Number the values of a column of few in order of their first appearance.
+def code_few(const floating[::1] values, uint8_t[::1] codes, floating[::1] distinct):
+    """Code a column of few values without sorting its rows.
 
     Parameters
     ----------
     values : (n,)
     codes : (n,) uint8
-        Receives the number of each value, 255 for NaN.
+        Receives the rank of each value; the number of values for NaN.
     distinct : (255,)
-        Receives the values by number.
+        Receives the values in order.
 
     Returns
     -------
-    int
-        How many values there are; -1 if more than 255, with the rest not looked at.
+    n_distinct : int
+        How many values there are; -1 if more than 255: `codes` is unfinished then.
+    n_missing : int
     """
     cdef uint64_t keys[SLOTS]
     cdef int32_t numbers[SLOTS]
-    cdef Py_ssize_t i
-    cdef int32_t n_distinct = 0, number
+    cdef uint8_t place[256]
+    cdef int32_t by_value[255]
+    cdef Py_ssize_t i, n_missing = 0
+    cdef int32_t n_distinct = 0, number, at
     cdef uint64_t key, slot
     cdef floating value
     with nogil:
@@ -226,6 +227,7 @@ def number_few(
             value = values[i]
             if value != value:
                 codes[i] = 255
+                n_missing += 1
                 continue
             value += 0.0  # no negative zero
             key = 0
@@ -241,20 +243,23 @@ def number_few(
                 number = n_distinct
                 keys[slot] = key
                 numbers[slot] = number
-                distinct[number] = value
+                # Kept in order: there are few of them.
+                at = number
+                while at > 0 and distinct[at - 1] > value:
+                    distinct[at] = distinct[at - 1]
+                    by_value[at] = by_value[at - 1]
+                    at -= 1
+                distinct[at] = value
+                by_value[at] = number
                 n_distinct += 1
             codes[i] = <uint8_t>number
-    return n_distinct
-
-
-def recode(uint8_t[::1] codes, const uint8_t[::1] table):
-    """Replace each code by its entry in `table` (256,); count the last code's rows."""
-    cdef Py_ssize_t i, count = 0
-    with nogil:
-        for i in range(codes.shape[0]):
-            count += codes[i] == 255
-            codes[i] = table[codes[i]]
-    return count
+        if n_distinct >= 0:
+            for at in range(n_distinct):
+                place[by_value[at]] = <uint8_t>at
+            place[255] = <uint8_t>n_distinct
+            for i in range(values.shape[0]):
+                codes[i] = place[codes[i]]
+    return n_distinct, n_missing
 
 
 def rank(

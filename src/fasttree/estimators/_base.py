@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from fasttree import training
-from fasttree.table import EncodedTable, SparseRows, check_sparse
+from fasttree.table import EncodedTable, SparseRows, check_sparse, is_plain
 from fasttree.threads import resolve_n_jobs
 
 if TYPE_CHECKING:
@@ -122,9 +122,8 @@ class TableInputMixin(BaseEstimator):
             check_sparse(X)
         if not check_input and not isinstance(X, EncodedTable):
             check_unchecked(X)
-            self.n_features_in_ = X.shape[1]
-            vars(self).pop("feature_names_in_", None)
-        elif isinstance(X, EncodedTable) or is_frame(X):
+            self._reset_features(X)
+        elif isinstance(X, EncodedTable) or is_plain(X) or is_frame(X):
             self._reset_features(X)
         elif y is None:
             # scikit-learn has the words for it.
@@ -162,14 +161,14 @@ class TableInputMixin(BaseEstimator):
         return X, y
 
     def _reset_features(self, X: Any) -> None:
-        """Set ``n_features_in_`` and ``feature_names_in_`` from a table or frame."""
-        if not isinstance(X, EncodedTable):
+        """Set ``n_features_in_`` and ``feature_names_in_`` from checked input."""
+        if is_frame(X):
             _check_feature_names(self, X, reset=True)
             _check_n_features(self, X, reset=True)
             return
-        self.n_features_in_ = X.n_features
+        self.n_features_in_ = X.shape[1]
         vars(self).pop("feature_names_in_", None)
-        if X.feature_names is not None:
+        if isinstance(X, EncodedTable) and X.feature_names is not None:
             self.feature_names_in_ = X.feature_names
 
     def _check_weights(
