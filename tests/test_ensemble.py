@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import reference_predict as reference
+from fasttree import inference, packing
 from fasttree.ensemble import Ensemble
 from fasttree.table import SparseRows
 from fasttree.tree import Tree
@@ -79,6 +80,77 @@ def test_equals_a_loop_over_trees(
         np.testing.assert_array_equal(got, wanted)
     (last,) = ensemble.staged_sums(X, baseline, n_threads, trees_per_stage=n_trees)
     np.testing.assert_array_equal(last, sums)
+
+
+@pytest.mark.parametrize("categorical", [0.0, 0.4])
+@pytest.mark.parametrize("single", [True, False])
+def test_wide_nodes(categorical, single):
+    trees = make_trees(6, 9, categorical=categorical)
+    if not single:
+        trees[3] = Tree.from_arrays(**with_double_thresholds(trees[3]))
+    X = rows(6, 100)
+    narrow, wide = Ensemble.from_trees(trees), Ensemble.from_trees(trees)
+    wide._packed = packing.pack(trees, narrow=False)
+    assert (narrow.packed.nodes.shape[1], wide.packed.nodes.shape[1]) == (2, 3)
+    assert len(narrow.packed.cuts) > 0 or single
+    np.testing.assert_array_equal(wide.mean_shares(X), narrow.mean_shares(X))
+    np.testing.assert_array_equal(wide.leaves(X), narrow.leaves(X))
+
+
+def with_double_thresholds(tree):
+    """Return the arrays of the tree with thresholds that float32 cannot hold."""
+    state = tree.__getstate__()
+    del state["format_version"]
+    is_inner = state["children_left"] != -1
+    state["threshold"] = np.where(
+        is_inner & np.isfinite(state["threshold"]),
+        state["threshold"] + 1e-12,
+        state["threshold"],
+    )
+    return state
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1), dtype=st.sampled_from([np.float32, np.float64]))
+def test_values_beside_thresholds(seed, dtype):
+    """Rows on a threshold and on both sides of it go where floats say."""
+    rng = np.random.default_rng(seed)
+    trees = make_trees(seed, 4)
+    if rng.random() < 0.5:
+        trees = [Tree.from_arrays(**with_double_thresholds(tree)) for tree in trees]
+    at = np.concatenate([tree.threshold for tree in trees])
+    at = np.append(at, [0.0, -0.0, 5e-324, -5e-324, 1e-45, 3.4e38, 1.7e308])
+    at = np.concatenate([at, np.nextafter(at, np.inf), np.nextafter(at, -np.inf)])
+    with np.errstate(over="ignore"):
+        single = at.astype(np.float32)
+        up = np.nextafter(single, np.float32(np.inf))
+        at = np.concatenate([at, single, up]).astype(dtype)
+    X = np.ascontiguousarray(rng.choice(at, (60, 4)))
+    leaves = Ensemble.from_trees(trees).leaves(X)
+    for column, tree in zip(leaves.T, trees, strict=True):
+        np.testing.assert_array_equal(column, reference.apply(tree, X))
+
+
+@pytest.mark.parametrize("n_outputs", [2, 5])
+def test_several_outputs(n_outputs):
+    X = rows(7, 100)
+    values = make_trees(7, 5, n_classes=0, n_outputs=n_outputs)
+    expected = np.zeros((100, n_outputs))
+    for tree in values:
+        expected += inference.predict_value(tree, X)
+    got = Ensemble.from_trees(values).mean_values(X)
+    np.testing.assert_array_equal(got, expected / 5)
+
+
+@pytest.mark.parametrize("n_classes", [1, 2, 5, 300])
+def test_numbers_of_classes(n_classes):
+    X = rows(8, 100)
+    trees = make_trees(8, 5, n_classes=n_classes)
+    expected = np.zeros((100, n_classes))
+    for tree in trees:
+        expected += inference.predict_shares(tree, X)
+    got = Ensemble.from_trees(trees).mean_shares(X)
+    np.testing.assert_array_equal(got, expected / 5)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

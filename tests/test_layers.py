@@ -12,6 +12,7 @@ MODULES = [
     "labels",
     "table",
     "tree",
+    "packing",
     "inference",
     "ensemble",
     "growth",
@@ -37,6 +38,7 @@ KERNELS = [
     "subtree",
     "drawn_subtree",
     "traverse",
+    "nodes",
 ]
 
 

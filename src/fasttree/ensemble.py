@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from fasttree import inference, threads
-from fasttree._kernels import predict as kernels
+from fasttree import packing, threads
+from fasttree._kernels import ensemble as kernels
 from fasttree.table import SparseRows
 from fasttree.tree import Tree
 
@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-# Rows of a task: few enough that sums stay in the cache while the trees pass.
-_ROWS_PER_BLOCK = 4096
+    from fasttree.packing import PackedTrees
+
+# A tree that fits the first cache is read anew for each block of rows, and a block
+# fits it too; a larger one waits for memory less when many rows pass it at once.
+_SMALL_TREE = 2**14
+_SMALL_BLOCK = 2**15
+_LARGE_BLOCK = 2**22
+_LEAST_ROWS = 64
 # Steps that outweigh the 60 us that handing a task over costs.
 _STEPS_PER_TASK = 250_000
+_TASKS_PER_THREAD = 4
 
 
 class Ensemble:
@@ -34,7 +41,7 @@ class Ensemble:
     threads may use it. Indexing and iterating give the trees.
     """
 
-    __slots__ = ("_outputs", "_trees")
+    __slots__ = ("_numbers", "_outputs", "_packed", "_payload", "_trees")
 
     def __init__(self) -> None:
         raise TypeError("Ensemble is made by Ensemble.from_trees")
@@ -68,6 +75,9 @@ class Ensemble:
         self = cls.__new__(cls)
         self._trees = _check_trees(tuple(trees))
         self._outputs = _check_outputs(outputs, self._trees)
+        self._packed: PackedTrees | None = None
+        self._payload: tuple[NDArray[Any], ...] | None = None
+        self._numbers: NDArray[np.int32] | None = None
         return self
 
     def __len__(self) -> int:
@@ -122,6 +132,13 @@ class Ensemble:
         """Number of nodes of all trees, leaves included."""
         return sum(tree.node_count for tree in self._trees)
 
+    @property
+    def packed(self) -> PackedTrees:
+        """The trees as the kernels read them, made when first asked for."""
+        if self._packed is None:
+            self._packed = packing.pack(self._trees)
+        return self._packed
+
     # --- Prediction ----------------------------------------------------------------
 
     def leaves(
@@ -142,10 +159,18 @@ class Ensemble:
         ndarray of shape (n_rows, n_trees), intp
         """
         out = np.empty((len(X), len(self)), np.intp)
+        packed = self.packed
+        if self._numbers is None:
+            self._numbers = packed.preorder()
+        numbers = self._numbers
 
-        def write(block: NDArray[Any], start: int, stop: int) -> None:
-            for column, tree in zip(out.T, self._trees, strict=True):
-                column[start:stop] = inference.apply(tree, block)
+        def write(
+            rows: NDArray[Any], first: int, start: int, stop: int, work: NDArray[Any]
+        ) -> None:
+            kernels.write_leaves(
+                rows, *packed.layout, numbers, out[first : first + len(rows)], start,
+                stop, work,
+            )  # fmt: skip
 
         self._run(X, write, n_threads)
         return out
@@ -182,19 +207,9 @@ class Ensemble:
         n_columns = int(self.n_classes.sum())
         out = _check_out(out, (len(X), n_columns))
 
-        def write(block: NDArray[Any], start: int, stop: int) -> None:
-            part = out[start:stop]
-            part[:] = 0.0
-            for tree in self._trees:
-                shares = np.zeros((len(block), n_columns))
-                kernels.leaf_shares(
-                    inference.find_leaves(tree, block), tree.leaf_start,
-                    tree.leaf_class, tree.leaf_share, shares, 0, len(block),
-                )  # fmt: skip
-                part += shares
-            part /= len(self)
-
-        self._run(X, write, n_threads)
+        out[:] = 0.0
+        self._add(X, out, n_threads)
+        out /= len(self)
         return out
 
     def mean_values(
@@ -228,14 +243,9 @@ class Ensemble:
         shape = (len(X),) if self.n_outputs == 1 else (len(X), self.n_outputs)
         out = _check_out(out, shape)
 
-        def write(block: NDArray[Any], start: int, stop: int) -> None:
-            part = out[start:stop]
-            part[:] = 0.0
-            for tree in self._trees:
-                part += inference.predict_value(tree, block)
-            part /= len(self)
-
-        self._run(X, write, n_threads)
+        out[...] = 0.0
+        self._add(X, out.reshape(len(X), self.n_outputs), n_threads)
+        out /= len(self)
         return out
 
     def sum_values(
@@ -271,15 +281,8 @@ class Ensemble:
         """
         start_from = self._check_baseline(baseline)
         out = _check_out(out, (len(X), len(start_from)))
-        columns = self._outputs.tolist()
-
-        def write(block: NDArray[Any], start: int, stop: int) -> None:
-            part = out[start:stop]
-            part[:] = start_from
-            for tree, column in zip(self._trees, columns, strict=True):
-                part[:, column] += inference.predict_value(tree, block)
-
-        self._run(X, write, n_threads)
+        out[:] = start_from
+        self._add(X, out, n_threads, self._outputs)
         return out
 
     def staged_sums(
@@ -317,16 +320,8 @@ class Ensemble:
         sums = np.empty((len(X), len(start_from)))
         sums[:] = start_from
         for first in range(0, len(self), trees_per_stage):
-            stage = range(first, first + trees_per_stage)
-
-            def write(
-                block: NDArray[Any], start: int, stop: int, stage: range = stage
-            ) -> None:
-                for i in stage:
-                    values = inference.predict_value(self._trees[i], block)
-                    sums[start:stop, self._outputs[i]] += values
-
-            self._run(X, write, n_threads)
+            last = first + trees_per_stage
+            self._add(X, sums, n_threads, self._outputs, (first, last))
             yield sums.copy()
 
     def _check_baseline(self, baseline: ArrayLike) -> NDArray[np.float64]:
@@ -340,33 +335,83 @@ class Ensemble:
             )
         return checked
 
+    def _add(
+        self,
+        X: NDArray[Any] | SparseRows,
+        out: NDArray[np.float64],
+        n_threads: int,
+        columns: NDArray[np.int32] | None = None,
+        trees: tuple[int, int] | None = None,
+    ) -> None:
+        """Add what the leaves hold to the rows of `out`, a range of trees in order."""
+        packed = self.packed
+        if self._payload is None:
+            self._payload = packed.payload()
+        payload = self._payload
+        if columns is None:
+            columns = np.zeros(len(self), np.int32)
+        first_tree, last_tree = trees or (0, len(self))
+
+        def write(
+            rows: NDArray[Any], first: int, start: int, stop: int, work: NDArray[Any]
+        ) -> None:
+            kernels.add_leaves(
+                rows, *packed.layout, *payload, columns,
+                out[first : first + len(rows)], first_tree, last_tree, start, stop,
+                work,
+            )  # fmt: skip
+
+        self._run(X, write, n_threads)
+
     def _run(
         self,
         X: NDArray[Any] | SparseRows,
-        write: Callable[[NDArray[Any], int, int], None],
+        write: Callable[[NDArray[Any], int, int, int, NDArray[Any]], None],
         n_threads: int,
     ) -> None:
-        """Call ``write(rows, start, stop)`` for blocks of rows, on threads."""
+        """Call ``write(rows, first, start, stop, work)`` for all rows, on threads.
+
+        `first` is the number of the first of `rows`, of which the call writes
+        start:stop; `work` is room to rewrite rows in.
+        """
         if isinstance(X, SparseRows):
-            for first, dense in X.blocks():
-                self._run(
-                    dense,
-                    lambda rows, start, stop, first=first: write(
-                        rows, first + start, first + stop
-                    ),
-                    n_threads,
-                )
-            return
+            for first, rows in X.blocks():
+                self._run_rows(rows, first, write, n_threads)
+        else:
+            self._run_rows(X, 0, write, n_threads)
+
+    def _run_rows(
+        self,
+        X: NDArray[Any],
+        first: int,
+        write: Callable[[NDArray[Any], int, int, int, NDArray[Any]], None],
+        n_threads: int,
+    ) -> None:
         X = self._trees[0].check_matrix(X)
-        steps = len(X) * sum(1 + tree.max_depth for tree in self._trees)
-        if steps < 2 * _STEPS_PER_TASK:
-            n_threads = 1
-        starts = [*range(0, len(X), _ROWS_PER_BLOCK), len(X)]
-        threads.run(
-            lambda start, stop: write(X[start:stop], start, stop),
-            list(itertools.pairwise(starts)),
-            n_threads,
-        )
+        if not len(X):
+            return
+        packed = self.packed
+        steps = len(X) * self._steps_per_row
+        n_tasks = min(n_threads * _TASKS_PER_THREAD, steps // _STEPS_PER_TASK)
+        if n_threads == 1 or n_tasks <= 1:
+            n_tasks = 1
+        bounds = np.linspace(0, len(X), n_tasks + 1).astype(np.intp).tolist()
+        tree_bytes = packed.nodes.nbytes / len(self)
+        block_bytes = _SMALL_BLOCK if tree_bytes <= _SMALL_TREE else _LARGE_BLOCK
+        row_size = packed.n_slots + 1
+        n_rows = min(max(_LEAST_ROWS, block_bytes // (4 * row_size)), bounds[1] + 1)
+
+        def run(start: int, stop: int) -> None:
+            work = packing.aligned_empty(
+                ((n_rows + packing.LANES) * row_size,), np.uint32
+            )
+            write(X, first, start, stop, work)
+
+        threads.run(run, list(itertools.pairwise(bounds)), n_threads)
+
+    @property
+    def _steps_per_row(self) -> int:
+        return sum(1 + tree.max_depth for tree in self._trees)
 
 
 def _check_trees(trees: tuple[Tree, ...]) -> tuple[Tree, ...]:

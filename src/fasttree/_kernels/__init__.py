@@ -47,6 +47,7 @@ ISA = _choose_level(AVAILABLE_ISA)
 
 assemble = importlib.import_module(f"{__name__}.{ISA}.assemble")
 encode = importlib.import_module(f"{__name__}.{ISA}.encode")
+ensemble = importlib.import_module(f"{__name__}.{ISA}.ensemble")
 grow = importlib.import_module(f"{__name__}.{ISA}.grow")
 predict = importlib.import_module(f"{__name__}.{ISA}.predict")
 prune = importlib.import_module(f"{__name__}.{ISA}.prune")

@@ -1,0 +1,58 @@
+import numpy as np
+from numpy.typing import NDArray
+
+def add_leaves(
+    X: NDArray[np.float32] | NDArray[np.float64],
+    nodes: NDArray[np.uint32],
+    tree_start: NDArray[np.int64],
+    slot_bits: int,
+    first_set_slot: int,
+    slot_feature: NDArray[np.int32],
+    slot_missing: NDArray[np.uint32],
+    cuts: NDArray[np.float64],
+    cut_start: NDArray[np.int64],
+    words: NDArray[np.uint64],
+    table: NDArray[np.float64],
+    entry_start: NDArray[np.int64],
+    entry_column: NDArray[np.int32],
+    entry_value: NDArray[np.float64],
+    column: NDArray[np.int32],
+    out: NDArray[np.float64],
+    first_tree: int,
+    last_tree: int,
+    start: int,
+    stop: int,
+    work: NDArray[np.uint32],
+) -> None: ...
+def write_leaves(
+    X: NDArray[np.float32] | NDArray[np.float64],
+    nodes: NDArray[np.uint32],
+    tree_start: NDArray[np.int64],
+    slot_bits: int,
+    first_set_slot: int,
+    slot_feature: NDArray[np.int32],
+    slot_missing: NDArray[np.uint32],
+    cuts: NDArray[np.float64],
+    cut_start: NDArray[np.int64],
+    words: NDArray[np.uint64],
+    numbers: NDArray[np.int32],
+    out: NDArray[np.intp],
+    start: int,
+    stop: int,
+    work: NDArray[np.uint32],
+) -> None: ...
+def unpack(
+    nodes: NDArray[np.uint32],
+    slot_bits: int,
+    n_slots: int,
+    number: NDArray[np.int32],
+    stack: NDArray[np.int32],
+) -> int: ...
+def intern(
+    start: NDArray[np.int64],
+    leaf_class: NDArray[np.int32],
+    weight: NDArray[np.float64],
+    table: NDArray[np.int32],
+    keys: NDArray[np.int32],
+    firsts: NDArray[np.int32],
+) -> int: ...

@@ -1,0 +1,438 @@
+"""Kernels: rows through all trees of a packed ensemble, and its shape."""
+
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stddef cimport ptrdiff_t
+from libc.string cimport memcmp, memcpy, memset
+
+from fasttree._kernels.nodes cimport (
+    N_CONSTANT_SLOTS, Layout, NarrowNode, WideNode, mask_of, node_t, real, step,
+    write_row,
+)
+
+ctypedef ptrdiff_t intp_t
+
+cdef enum:
+    # Rows that walk abreast: while some wait for memory, others go on.
+    LANES = 8
+    # Steps between two looks at which rows have arrived.
+    STRIDE = 4
+
+
+cdef Layout _layout(
+    int slot_bits,
+    int32_t first_set_slot,
+    const int32_t[::1] slot_feature,
+    const uint32_t[::1] slot_missing,
+    const double[::1] cuts,
+    const int64_t[::1] cut_start,
+    const uint64_t[::1] words,
+) noexcept nogil:
+    cdef Layout layout
+    layout.slot_bits = slot_bits
+    layout.n_slots = <int32_t> slot_feature.shape[0]
+    layout.first_set_slot = first_set_slot
+    layout.slot_feature = &slot_feature[0]
+    layout.slot_missing = &slot_missing[0]
+    # Float32 keys have no cuts.
+    layout.cuts = &cuts[0] if cut_start.shape[0] > 0 else NULL
+    layout.cut_start = &cut_start[0] if cut_start.shape[0] > 0 else NULL
+    layout.words = &words[0]
+    return layout
+
+
+cdef inline void _walk(
+    const node_t* nodes,
+    const Layout* layout,
+    const uint32_t* block,
+    ptrdiff_t n_rows,
+    uint32_t* reached,
+    bint sets,
+) noexcept nogil:
+    """Write the leaf's position for each row of a block.
+
+    A row that has arrived makes way for the next one, without a branch, so that
+    rows with long ways do not hold up others. Past the last row of the block there
+    is room for LANES more, which are walked for nothing.
+    """
+    cdef const uint32_t* rows[LANES]
+    cdef int32_t numbers[LANES]
+    cdef uint32_t at[LANES]
+    cdef int slot_bits = layout.slot_bits
+    cdef uint32_t slot_mask = mask_of(slot_bits)
+    cdef uint32_t first_set_slot = <uint32_t> layout.first_set_slot
+    cdef const uint64_t* words = layout.words
+    cdef ptrdiff_t n_slots = layout.n_slots
+    cdef int32_t last = <int32_t> n_rows
+    cdef int32_t following = LANES
+    cdef int32_t is_walking = -1
+    cdef int32_t arrived    # all bits set where the lane has arrived
+    cdef uint32_t slot
+    cdef int lane, _
+    for lane in range(LANES):
+        numbers[lane] = lane
+        rows[lane] = block + lane * n_slots
+        at[lane] = 0
+    while is_walking < 0:
+        for _ in range(STRIDE):
+            for lane in range(LANES):
+                at[lane] = step(
+                    nodes, rows[lane], at[lane], slot_bits, slot_mask,
+                    first_set_slot, words, sets,
+                )
+        is_walking = 0
+        for lane in range(LANES):
+            if node_t is NarrowNode:
+                slot = nodes[at[lane]].link & slot_mask
+            else:
+                slot = nodes[at[lane]].slot
+            arrived = -<int32_t> (slot < N_CONSTANT_SLOTS)
+            reached[numbers[lane]] = at[lane]
+            at[lane] &= ~<uint32_t> arrived
+            numbers[lane] += (following - numbers[lane]) & arrived
+            rows[lane] = block + numbers[lane] * n_slots
+            following -= arrived
+            following = min(following, last + LANES - 1)
+            is_walking |= numbers[lane] - last
+
+
+# What to do with the leaf that a row has reached.
+ctypedef struct Sink:
+    const double* table         # (n_payloads, width), or NULL
+    ptrdiff_t width
+    const int64_t* entry_start  # else: entries of each payload, by column
+    const int32_t* entry_column
+    const double* entry_value
+    const int32_t* column       # (n_trees,) first column that each tree adds to
+    double* out                 # (n_rows, n_columns)
+    ptrdiff_t n_columns
+    const int32_t* numbers      # (n_positions,) what to write, or NULL
+    intp_t* number_out          # (n_rows, n_trees)
+
+
+cdef inline void _add(
+    const node_t* nodes,
+    const uint32_t* positions,
+    const Sink* sink,
+    ptrdiff_t tree,
+    ptrdiff_t row,
+    ptrdiff_t n_lanes,
+) noexcept nogil:
+    cdef double* out = sink.out + row * sink.n_columns + sink.column[tree]
+    cdef const double* values
+    cdef ptrdiff_t lane, k
+    cdef int64_t entry
+    cdef int32_t payload
+    if sink.table != NULL and sink.width == 1:
+        for lane in range(n_lanes):
+            out[lane * sink.n_columns] += sink.table[nodes[positions[lane]].key]
+    elif sink.table != NULL and sink.width == 2:
+        for lane in range(n_lanes):
+            values = sink.table + 2 * nodes[positions[lane]].key
+            out[lane * sink.n_columns] += values[0]
+            out[lane * sink.n_columns + 1] += values[1]
+    elif sink.table != NULL:
+        for lane in range(n_lanes):
+            values = sink.table + sink.width * nodes[positions[lane]].key
+            for k in range(sink.width):
+                out[lane * sink.n_columns + k] += values[k]
+    else:
+        for lane in range(n_lanes):
+            payload = nodes[positions[lane]].key
+            for entry in range(
+                sink.entry_start[payload], sink.entry_start[payload + 1]
+            ):
+                out[lane * sink.n_columns + sink.entry_column[entry]] += (
+                    sink.entry_value[entry]
+                )
+
+
+cdef void _walk_rows(
+    const real* X,
+    ptrdiff_t n_features,
+    const node_t* nodes,
+    const int64_t* tree_start,
+    const Layout* layout,
+    ptrdiff_t first_tree,
+    ptrdiff_t last_tree,
+    const Sink* sink,
+    ptrdiff_t start,
+    ptrdiff_t stop,
+    uint32_t* block,
+    uint32_t* reached,
+    ptrdiff_t rows_per_block,
+) noexcept nogil:
+    cdef const node_t* tree_nodes
+    cdef ptrdiff_t row, tree, n_rows
+    cdef bint sets = layout.first_set_slot < layout.n_slots
+    while start < stop:
+        n_rows = min(rows_per_block, stop - start)
+        for row in range(n_rows):
+            write_row(
+                X + (start + row) * n_features, layout, block + row * layout.n_slots
+            )
+        for row in range(n_rows, n_rows + LANES):
+            memset(block + row * layout.n_slots, 0, 4 * layout.n_slots)
+        for tree in range(first_tree, last_tree):
+            tree_nodes = nodes + tree_start[tree]
+            if sets:
+                _walk(tree_nodes, layout, block, n_rows, reached, True)
+            else:
+                _walk(tree_nodes, layout, block, n_rows, reached, False)
+            if sink.numbers == NULL:
+                _add(tree_nodes, reached, sink, tree, start, n_rows)
+                continue
+            for row in range(n_rows):
+                sink.number_out[(start + row) * sink.n_columns + tree] = (
+                    sink.numbers[tree_start[tree] + reached[row]]
+                )
+        start += n_rows
+
+
+cdef void _dispatch(
+    const real* X,
+    ptrdiff_t n_features,
+    const uint32_t[:, ::1] nodes,
+    const int64_t* tree_start,
+    const Layout* layout,
+    ptrdiff_t first_tree,
+    ptrdiff_t last_tree,
+    const Sink* sink,
+    ptrdiff_t start,
+    ptrdiff_t stop,
+    uint32_t[::1] work,
+) noexcept nogil:
+    # Room for the slots and the leaf of each row, and of LANES more.
+    cdef ptrdiff_t n_rows = work.shape[0] // (layout.n_slots + 1) - LANES
+    cdef uint32_t* reached = &work[0] + (n_rows + LANES) * layout.n_slots
+    if nodes.shape[1] == 2:
+        _walk_rows(
+            X, n_features, <const NarrowNode*> &nodes[0, 0], tree_start, layout,
+            first_tree, last_tree, sink, start, stop, &work[0], reached, n_rows,
+        )
+    else:
+        _walk_rows(
+            X, n_features, <const WideNode*> &nodes[0, 0], tree_start, layout,
+            first_tree, last_tree, sink, start, stop, &work[0], reached, n_rows,
+        )
+
+
+def add_leaves(
+    const real[:, ::1] X,               # IN  (n_rows, n_features)
+    const uint32_t[:, ::1] nodes,       # IN  (n_positions, 2 or 3), see nodes.pxd
+    const int64_t[::1] tree_start,      # IN  (n_trees + 1,) first position
+    int slot_bits,
+    int32_t first_set_slot,
+    const int32_t[::1] slot_feature,    # IN  (n_slots,)
+    const uint32_t[::1] slot_missing,   # IN  (n_slots,)
+    const double[::1] cuts,             # IN  ascending for each feature; or empty
+    const int64_t[::1] cut_start,       # IN  (n_features + 1,); or empty
+    const uint64_t[::1] words,          # IN  sets of categories
+    const double[:, ::1] table,         # IN  (n_payloads, width), no rows: entries
+    const int64_t[::1] entry_start,     # IN  (n_payloads + 1,)
+    const int32_t[::1] entry_column,    # IN  (n_entries,)
+    const double[::1] entry_value,      # IN  (n_entries,)
+    const int32_t[::1] column,          # IN  (n_trees,)
+    double[:, ::1] out,                 # INOUT (n_rows, n_columns)
+    ptrdiff_t first_tree,
+    ptrdiff_t last_tree,
+    ptrdiff_t start,
+    ptrdiff_t stop,
+    uint32_t[::1] work,                 # WORK room for some rows, see _dispatch
+):
+    """Add the payloads of the leaves that rows start:stop reach, tree by tree."""
+    cdef Layout layout
+    cdef Sink sink
+    if start >= stop or first_tree >= last_tree:
+        return
+    with nogil:
+        layout = _layout(
+            slot_bits, first_set_slot, slot_feature, slot_missing, cuts, cut_start,
+            words,
+        )
+        sink.table = NULL
+        sink.width = table.shape[1]
+        sink.entry_start = NULL
+        sink.entry_column = NULL
+        sink.entry_value = NULL
+        if table.shape[0] > 0:
+            sink.table = &table[0, 0]
+        else:
+            sink.entry_start = &entry_start[0]
+            sink.entry_column = &entry_column[0]
+            sink.entry_value = &entry_value[0]
+        sink.column = &column[0]
+        sink.out = &out[0, 0]
+        sink.n_columns = out.shape[1]
+        sink.numbers = NULL
+        sink.number_out = NULL
+        _dispatch(
+            &X[0, 0], X.shape[1], nodes, &tree_start[0], &layout, first_tree, last_tree, &sink,
+            start, stop, work,
+        )
+
+
+def write_leaves(
+    const real[:, ::1] X,
+    const uint32_t[:, ::1] nodes,
+    const int64_t[::1] tree_start,
+    int slot_bits,
+    int32_t first_set_slot,
+    const int32_t[::1] slot_feature,
+    const uint32_t[::1] slot_missing,
+    const double[::1] cuts,
+    const int64_t[::1] cut_start,
+    const uint64_t[::1] words,
+    const int32_t[::1] numbers,         # IN  (n_positions,) node number of each
+    intp_t[:, ::1] out,                 # OUT (n_rows, n_trees)
+    ptrdiff_t start,
+    ptrdiff_t stop,
+    uint32_t[::1] work,                 # WORK
+):
+    """Write the node numbers of the leaves that rows start:stop reach."""
+    cdef Layout layout
+    cdef Sink sink
+    if start >= stop:
+        return
+    with nogil:
+        layout = _layout(
+            slot_bits, first_set_slot, slot_feature, slot_missing, cuts, cut_start,
+            words,
+        )
+        sink.table = NULL
+        sink.width = 0
+        sink.entry_start = NULL
+        sink.entry_column = NULL
+        sink.entry_value = NULL
+        sink.column = NULL
+        sink.out = NULL
+        sink.n_columns = out.shape[1]
+        sink.numbers = &numbers[0]
+        sink.number_out = &out[0, 0]
+        _dispatch(
+            &X[0, 0], X.shape[1], nodes, &tree_start[0], &layout, 0, out.shape[1], &sink,
+            start, stop, work,
+        )
+
+
+cdef ptrdiff_t _unpack(
+    const node_t* nodes,
+    ptrdiff_t n_positions,
+    int slot_bits,
+    uint32_t n_slots,
+    int32_t* number,
+    int32_t* stack,
+) noexcept nogil:
+    cdef ptrdiff_t depth = 1
+    cdef ptrdiff_t position, next_pair = 1
+    cdef int32_t n_numbered = 0
+    cdef uint32_t slot, pair
+    number[1] = -1
+    stack[0] = 0
+    while depth > 0:
+        depth -= 1
+        position = stack[depth]
+        number[position] = n_numbered
+        n_numbered += 1
+        if node_t is NarrowNode:
+            slot = nodes[position].link & mask_of(slot_bits)
+            pair = nodes[position].link >> slot_bits
+        else:
+            slot = nodes[position].slot
+            pair = nodes[position].pair
+        if slot < N_CONSTANT_SLOTS:
+            if slot != <uint32_t> (position & 1) or pair != <uint32_t> (position >> 1):
+                return position
+            continue
+        if (
+            slot >= n_slots
+            or pair != <uint32_t> next_pair
+            or 2 * next_pair + 1 >= n_positions
+        ):
+            return position
+        stack[depth] = <int32_t> (2 * next_pair + 1)
+        stack[depth + 1] = <int32_t> (2 * next_pair)
+        depth += 2
+        next_pair += 1
+    return -1 if 2 * next_pair == n_positions else n_positions
+
+
+def unpack(
+    const uint32_t[:, ::1] nodes,       # IN  (n_positions, 2 or 3) of one tree
+    int slot_bits,
+    uint32_t n_slots,
+    int32_t[::1] number,                # OUT (n_positions,) in preorder, -1 if unused
+    int32_t[::1] stack,                 # WORK (n_positions,)
+):
+    """Return the first position that is not as packing makes it, or -1.
+
+    Pairs are numbered in the preorder of their parents. Where that is so, each
+    position but the unused one is reached once, and no walk leaves the tree.
+    """
+    cdef ptrdiff_t bad
+    cdef ptrdiff_t n_positions = nodes.shape[0]
+    with nogil:
+        if nodes.shape[1] == 2:
+            bad = _unpack(
+                <const NarrowNode*> &nodes[0, 0], n_positions, slot_bits, n_slots,
+                &number[0], &stack[0],
+            )
+        else:
+            bad = _unpack(
+                <const WideNode*> &nodes[0, 0], n_positions, slot_bits, n_slots,
+                &number[0], &stack[0],
+            )
+    return bad
+
+
+cdef inline uint64_t _mixed(uint64_t state, uint64_t word) noexcept nogil:
+    state = (state ^ word) * <uint64_t> 0x9e3779b97f4a7c15
+    return state ^ (state >> 29)
+
+
+def intern(
+    const int64_t[::1] start,           # IN  (n_leaves + 1,) entries of each leaf
+    const int32_t[::1] leaf_class,      # IN  (n_entries,)
+    const double[::1] weight,           # IN  (n_entries,)
+    int32_t[::1] table,                 # WORK (a power of two > n_leaves,) all -1
+    int32_t[::1] keys,                  # OUT (n_leaves,) number among the distinct
+    int32_t[::1] firsts,                # OUT (n_distinct,) first leaf of each
+):
+    """Number the distinct sets of class weights by their first leaf."""
+    cdef ptrdiff_t n_leaves = keys.shape[0]
+    cdef ptrdiff_t leaf, n_entries, i, place
+    cdef ptrdiff_t mask = table.shape[0] - 1
+    cdef int32_t n_distinct = 0
+    cdef int32_t found
+    cdef uint64_t state
+    cdef const double* weights = &weight[0]
+    cdef uint64_t bits
+    with nogil:
+        for leaf in range(n_leaves):
+            n_entries = start[leaf + 1] - start[leaf]
+            state = <uint64_t> n_entries
+            for i in range(start[leaf], start[leaf + 1]):
+                memcpy(&bits, weights + i, 8)
+                state = _mixed(_mixed(state, <uint64_t> leaf_class[i]), bits)
+            place = <ptrdiff_t> (state & <uint64_t> mask)
+            while True:
+                found = table[place]
+                if found < 0:
+                    table[place] = n_distinct
+                    firsts[n_distinct] = <int32_t> leaf
+                    keys[leaf] = n_distinct
+                    n_distinct += 1
+                    break
+                i = start[firsts[found]]
+                if (
+                    start[firsts[found] + 1] - i == n_entries
+                    and memcmp(
+                        &leaf_class[i], &leaf_class[start[leaf]], 4 * n_entries
+                    ) == 0
+                    and memcmp(
+                        &weight[i], &weight[start[leaf]], 8 * n_entries
+                    ) == 0
+                ):
+                    keys[leaf] = found
+                    break
+                place = (place + 1) & mask
+    return n_distinct

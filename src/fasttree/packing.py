@@ -1,0 +1,419 @@
+"""Many trees as a few flat arrays: eight bytes a node, and payloads of leaves.
+
+This is what prediction walks and what a model file holds; ``_kernels/nodes.pxd``
+says what a node is. A node's integer key comes from its threshold in one of two ways:
+
+- **float32 keys**, where all thresholds are float32 values: the bits of the
+  threshold, made monotone. A float64 value is rounded up to float32 first, which
+  never carries it over such a threshold.
+- **ranks** otherwise: the number of the threshold among all those that the ensemble
+  has for the feature, its *cuts*. A row's value becomes the number of cuts below it.
+
+Both compare as the floats do, to the bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fasttree._kernels import ensemble as kernels
+from fasttree._kernels import predict as tree_kernels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from fasttree.tree import Tree
+
+# The same numbers as in nodes.pxd.
+ALWAYS_RIGHT = 1
+N_CONSTANT_SLOTS = 2
+MISSING_LOW, MISSING_HIGH, CATEGORY = 0, 1, 2
+LANES = 8
+
+_INT32_MAX = np.iinfo(np.int32).max
+_UINT32_MAX = np.iinfo(np.uint32).max
+_SIGN = np.uint32(1 << 31)
+_NO_CHILD = -1
+# Classes up to which the shares of a leaf are held for all classes.
+_DENSE_COLUMNS = 4
+_CACHE_LINE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class PackedTrees:
+    """The trees of an ensemble as the kernels read them.
+
+    Attributes
+    ----------
+    nodes : uint32 array of shape (n_positions, 2 or 3)
+        Key and link; or key, slot and pair where a link has no room for both. Each
+        tree's root, an unused position, then pairs of siblings in the preorder of
+        their parents.
+    tree_start : int64 array of shape (n_trees + 1,)
+        First position of each tree.
+    slot_bits : int
+        Bits of a link that name the slot.
+    n_features : int
+    slot_feature : int32 array of shape (n_slots,)
+        Feature of each slot of a row, -1 for the two constant ones.
+    slot_kind : uint8 array of shape (n_slots,)
+        Whether missing values are below all else (0) or above (1), or the slot
+        holds a category (2). Those of categories come last.
+    cuts : float64 array
+        Ascending thresholds, feature by feature; none with float32 keys.
+    cut_start : int64 array of shape (n_features + 1,)
+        First cut of each feature; empty with float32 keys.
+    words : uint64 array
+        Sets of categories: the number of codes that one covers, then a bit for each
+        that is set where the code goes right, and one for whatever else comes. The
+        first two words are an empty set.
+    leaf_value : float64 array of shape (n_leaves, n_outputs)
+        Regression: values of the leaves of all trees. Else no rows.
+    profile_start : int64 array of shape (n_profiles + 1,)
+        Classification: first entry of each distinct set of class weights.
+    profile_class : int32 array of shape (n_entries,)
+    profile_weight, profile_share : float64 array of shape (n_entries,)
+    n_columns : int
+        Classes of all outputs, or outputs.
+    """
+
+    nodes: NDArray[np.uint32]
+    tree_start: NDArray[np.int64]
+    slot_bits: int
+    n_features: int
+    slot_feature: NDArray[np.int32]
+    slot_kind: NDArray[np.uint8]
+    cuts: NDArray[np.float64]
+    cut_start: NDArray[np.int64]
+    words: NDArray[np.uint64]
+    leaf_value: NDArray[np.float64]
+    profile_start: NDArray[np.int64]
+    profile_class: NDArray[np.int32]
+    profile_weight: NDArray[np.float64]
+    profile_share: NDArray[np.float64]
+    n_columns: int
+
+    @property
+    def n_trees(self) -> int:
+        """Number of trees."""
+        return len(self.tree_start) - 1
+
+    @property
+    def n_slots(self) -> int:
+        """Number of slots of a row, the constant ones included."""
+        return len(self.slot_feature)
+
+    @property
+    def first_set_slot(self) -> int:
+        """Slot from which on categories are held."""
+        return self.n_slots - int(np.count_nonzero(self.slot_kind == CATEGORY))
+
+    @property
+    def slot_missing(self) -> NDArray[np.uint32]:
+        """uint32 (n_slots,): what a missing value is in each slot."""
+        return np.where(self.slot_kind == MISSING_LOW, 0, _UINT32_MAX).astype(np.uint32)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(
+            value.nbytes
+            for value in vars(self).values()
+            if isinstance(value, np.ndarray)
+        )
+
+    @property
+    def layout(self) -> tuple[Any, ...]:
+        """The arguments of kernels that say how to read nodes."""
+        return (
+            self.nodes, self.tree_start, self.slot_bits, self.first_set_slot,
+            self.slot_feature, self.slot_missing, self.cuts, self.cut_start,
+            self.words,
+        )  # fmt: skip
+
+    def payload(self) -> tuple[NDArray[Any], ...]:
+        """Return the arguments of kernels that say what a leaf is worth.
+
+        A table with a row for each payload, or nothing and the entries of each.
+        """
+        if len(self.leaf_value):
+            table = self.leaf_value
+        elif self.n_columns <= _DENSE_COLUMNS:
+            counts = np.diff(self.profile_start)
+            table = np.zeros((len(counts), self.n_columns))
+            profile = np.repeat(np.arange(len(counts)), counts)
+            table[profile, self.profile_class] = self.profile_share
+        else:
+            table = np.zeros((0, self.n_columns))
+        return table, self.profile_start, self.profile_class, self.profile_share
+
+    def preorder(self) -> NDArray[np.int32]:
+        """Return the node number of each position within its tree, -1 for unused."""
+        number = np.empty(len(self.nodes), np.int32)
+        stack = np.empty(int(np.diff(self.tree_start).max()), np.int32)
+        for start, stop in zip(
+            self.tree_start[:-1].tolist(), self.tree_start[1:].tolist(), strict=True
+        ):
+            bad = kernels.unpack(
+                self.nodes[start:stop], self.slot_bits, self.n_slots,
+                number[start:stop], stack,
+            )  # fmt: skip
+            if bad >= 0:
+                raise ValueError(
+                    f"nodes must form trees; they do not at position {start + bad}"
+                )
+        return number
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Return an array that starts on a cache line, so that siblings share one."""
+    dtype = np.dtype(dtype)
+    n_bytes = int(np.prod(shape)) * dtype.itemsize
+    raw = np.empty(n_bytes + _CACHE_LINE, np.uint8)
+    offset = -raw.ctypes.data % _CACHE_LINE
+    return raw[offset : offset + n_bytes].view(dtype).reshape(shape)
+
+
+def pack(trees: Sequence[Tree], *, narrow: bool = True) -> PackedTrees:
+    """Return the packed form of trees that fit together.
+
+    `narrow` is whether eight bytes a node are tried; few ensembles need more.
+    """
+    slots = _Slots.of(trees)
+    n_pairs = np.array([(tree.node_count + 1) // 2 for tree in trees], np.int64)
+    tree_start = np.append(0, np.cumsum(2 * n_pairs))
+    slot_bits = int(slots.n_slots - 1).bit_length()
+    is_narrow = (
+        narrow and slot_bits <= 31 and int(n_pairs.max()) <= 2 ** (32 - slot_bits)
+    )
+    nodes = aligned_empty((int(tree_start[-1]), 2 if is_narrow else 3), np.uint32)
+    payload = _pack_payload(trees)
+    words = [np.zeros(2, np.uint64)]
+    n_words = 2
+    first_leaf = 0
+    for tree, start, stop in zip(trees, tree_start[:-1], tree_start[1:], strict=True):
+        inner = np.flatnonzero(tree.children_left != _NO_CHILD)
+        leaves = tree.leaf_nodes
+        pair = np.arange(1, len(inner) + 1, dtype=np.uint32)
+        position = np.zeros(tree.node_count, np.int64)
+        position[tree.children_left[inner]] = 2 * pair
+        position[tree.children_right[inner]] = 2 * pair + 1
+
+        slot_at = np.empty(stop - start, np.uint32)
+        pair_at = np.empty(stop - start, np.uint32)
+        key_at = np.empty(stop - start, np.uint32)
+        slot_at[1], pair_at[1], key_at[1] = ALWAYS_RIGHT, 0, 0
+        at = position[leaves]
+        slot_at[at] = at & 1
+        pair_at[at] = at >> 1
+        key_at[at] = payload.keys[first_leaf : first_leaf + len(leaves)]
+        first_leaf += len(leaves)
+        at = position[inner]
+        slot_at[at] = slots.of_nodes(tree, inner)
+        pair_at[at] = pair
+        key_at[at] = slots.keys_of(tree, inner)
+        categorical = inner[tree.is_categorical[inner]]
+        if len(categorical):
+            sets, first_word = _pack_sets(tree, categorical)
+            key_at[position[categorical]] = n_words + first_word
+            words.append(sets)
+            n_words += len(sets)
+        own = nodes[start:stop]
+        own[:, 0] = key_at
+        if is_narrow:
+            own[:, 1] = pair_at << np.uint32(slot_bits) | slot_at
+        else:
+            own[:, 1], own[:, 2] = slot_at, pair_at
+    if n_words > _INT32_MAX:
+        raise ValueError("the trees' category sets are too large")
+    return replace(
+        payload.fields,
+        nodes=nodes,
+        tree_start=tree_start,
+        slot_bits=slot_bits,
+        slot_feature=slots.feature,
+        slot_kind=slots.kind,
+        cuts=slots.cuts,
+        cut_start=slots.cut_start,
+        words=np.concatenate(words),
+    )
+
+
+@dataclass(frozen=True)
+class _Slots:
+    """Which slots the rows of an ensemble have, and how thresholds become keys."""
+
+    feature: NDArray[np.int32]
+    kind: NDArray[np.uint8]
+    slot_of: NDArray[np.uint32]  # (n_features, 3)
+    cuts: NDArray[np.float64]
+    cut_start: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, trees: Sequence[Tree]) -> _Slots:
+        n_features = trees[0].n_features
+        is_used = np.zeros((n_features, 3), bool)
+        is_single = True
+        for tree in trees:
+            inner = np.flatnonzero(tree.children_left != _NO_CHILD)
+            is_used[tree.feature[inner], _kinds(tree, inner)] = True
+            threshold = tree.threshold[inner]
+            with np.errstate(over="ignore"):
+                rounded = threshold.astype(np.float32)
+            is_single &= bool(
+                np.all((rounded == threshold) | tree.is_categorical[inner])
+            )
+        numeric, direction = np.nonzero(is_used[:, :CATEGORY])
+        categorical = np.flatnonzero(is_used[:, CATEGORY])
+        constant = np.full(N_CONSTANT_SLOTS, -1)
+        feature = np.concatenate([constant, numeric, categorical]).astype(np.int32)
+        kind = np.concatenate(
+            [[0, 0], direction, np.full(len(categorical), CATEGORY)]
+        ).astype(np.uint8)
+        slot_of = np.zeros((n_features, 3), np.uint32)
+        own = np.arange(N_CONSTANT_SLOTS, len(feature), dtype=np.uint32)
+        slot_of[feature[N_CONSTANT_SLOTS:], kind[N_CONSTANT_SLOTS:]] = own
+        cuts, cut_start = np.zeros(0), np.zeros(0, np.int64)
+        if not is_single:
+            cuts, cut_start = _find_cuts(trees, n_features)
+        return cls(feature, kind, slot_of, cuts, cut_start)
+
+    @property
+    def n_slots(self) -> int:
+        return len(self.feature)
+
+    def of_nodes(self, tree: Tree, inner: NDArray[np.intp]) -> NDArray[np.uint32]:
+        return self.slot_of[tree.feature[inner], _kinds(tree, inner)]
+
+    def keys_of(self, tree: Tree, inner: NDArray[np.intp]) -> NDArray[np.uint32]:
+        threshold = tree.threshold[inner]
+        if not len(self.cut_start):
+            return float_keys(threshold)
+        feature = tree.feature[inner]
+        keys = np.zeros(len(inner), np.uint32)
+        numeric = np.flatnonzero(~tree.is_categorical[inner])
+        order = numeric[np.argsort(feature[numeric], kind="stable")]
+        bounds = np.searchsorted(feature[order], np.arange(tree.n_features + 1))
+        for f in np.unique(feature[numeric]).tolist():
+            own = order[bounds[f] : bounds[f + 1]]
+            cuts = self.cuts[self.cut_start[f] : self.cut_start[f + 1]]
+            keys[own] = np.searchsorted(cuts, threshold[own])
+        return keys
+
+
+def float_keys(values: NDArray[np.float64]) -> NDArray[np.uint32]:
+    """Return integers in the order of float32 values; both zeros have one."""
+    bits = (values.astype(np.float32) + np.float32(0.0)).view(np.uint32)
+    return np.where(bits >= _SIGN, ~bits, bits | _SIGN)
+
+
+def float_values(keys: NDArray[np.uint32]) -> NDArray[np.float64]:
+    """Return the float32 values that have these keys."""
+    bits = np.where(keys >= _SIGN, keys ^ _SIGN, ~keys)
+    return bits.view(np.float32).astype(np.float64)
+
+
+def _kinds(tree: Tree, inner: NDArray[np.intp]) -> NDArray[np.intp]:
+    kind = np.where(tree.missing_go_to_left[inner], MISSING_LOW, MISSING_HIGH)
+    kind[tree.is_categorical[inner]] = CATEGORY
+    return kind
+
+
+def _find_cuts(
+    trees: Sequence[Tree], n_features: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the distinct thresholds of each feature, and where each starts."""
+    feature, threshold = [], []
+    for tree in trees:
+        numeric = np.flatnonzero(
+            (tree.children_left != _NO_CHILD) & ~tree.is_categorical
+        )
+        feature.append(tree.feature[numeric])
+        # Zeros of both signs are one cut.
+        threshold.append(tree.threshold[numeric] + 0.0)
+    features, thresholds = np.concatenate(feature), np.concatenate(threshold)
+    order = np.lexsort((thresholds, features))
+    features, thresholds = features[order], thresholds[order]
+    is_new = np.ones(len(order), bool)
+    is_new[1:] = (features[1:] != features[:-1]) | (thresholds[1:] != thresholds[:-1])
+    features, thresholds = features[is_new], thresholds[is_new]
+    return thresholds, np.searchsorted(features, np.arange(n_features + 1)).astype(
+        np.int64
+    )
+
+
+def _pack_sets(
+    tree: Tree, nodes: NDArray[np.intp]
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return the words of these nodes' sets, and where each starts."""
+    n_codes = tree.category_count[nodes]
+    n_words = 2 + n_codes.astype(np.int64) // 64
+    first_word = np.cumsum(n_words) - n_words
+    words = np.zeros(int(n_words.sum()), np.uint64)
+    if len(words) > _INT32_MAX:
+        raise ValueError("the trees' category sets are too large")
+    words[first_word] = n_codes
+    tree_kernels.pack_category_sets(
+        tree.category_bits,
+        tree.category_start[nodes],
+        n_codes,
+        tree.missing_go_to_left[nodes],
+        (first_word + 1).astype(np.uint32),
+        words,
+    )
+    return words, first_word
+
+
+@dataclass(frozen=True)
+class _Payload:
+    """What leaves are worth, and the number of each leaf's payload."""
+
+    fields: PackedTrees
+    keys: NDArray[np.int32]
+
+
+def _pack_payload(trees: Sequence[Tree]) -> _Payload:
+    n_leaves = sum(tree.n_leaves for tree in trees)
+    if n_leaves > _INT32_MAX:
+        raise ValueError(f"trees can have {_INT32_MAX} leaves together, got {n_leaves}")
+    first = trees[0]
+    empty: dict[str, Any] = dict.fromkeys(PackedTrees.__dataclass_fields__)
+    empty |= {
+        "n_features": first.n_features,
+        "leaf_value": np.zeros((0, 1)),
+        "profile_start": np.zeros(1, np.int64),
+        "profile_class": np.zeros(0, np.int32),
+        "profile_weight": np.zeros(0),
+        "profile_share": np.zeros(0),
+    }
+    if not first.is_classification:
+        value = np.concatenate([tree.leaf_value for tree in trees])
+        empty["leaf_value"] = value.reshape(n_leaves, first.n_outputs)
+        empty["n_columns"] = first.n_outputs
+        return _Payload(PackedTrees(**empty), np.arange(n_leaves, dtype=np.int32))
+    counts = np.concatenate([np.diff(tree.leaf_start) for tree in trees])
+    start = np.append(0, np.cumsum(counts))
+    leaf_class = np.concatenate([tree.leaf_class for tree in trees])
+    weight = np.concatenate([tree.leaf_weight for tree in trees])
+    share = np.concatenate([tree.leaf_share for tree in trees])
+    keys = np.empty(n_leaves, np.int32)
+    table = np.full(2 << int(n_leaves).bit_length(), -1, np.int32)
+    firsts = np.empty(n_leaves, np.int32)
+    n_profiles = kernels.intern(start, leaf_class, weight, table, keys, firsts)
+    kept = firsts[:n_profiles]
+    profile_start = np.append(0, np.cumsum(counts[kept]))
+    entries = np.repeat(start[kept] - profile_start[:-1], counts[kept])
+    entries += np.arange(len(entries))
+    empty |= {
+        "profile_start": profile_start,
+        "profile_class": leaf_class[entries],
+        "profile_weight": weight[entries],
+        "profile_share": share[entries],
+        "n_columns": first.total_n_classes,
+    }
+    return _Payload(PackedTrees(**empty), keys)
