@@ -190,7 +190,9 @@ class PresortedColumn(Column):
         return presort(values, values, single=self.single, in_tile=False, space=space)
 
     def take_order(self, space: Workspace) -> NDArray:  # noqa: ARG002
-        return self.order
+        order = self.order
+        object.__setattr__(self, "order", None)
+        return order
 
     def thresholds_between(self, low_rows: NDArray, high_rows: NDArray) -> NDArray:
         dtype = np.float32 if self.single else np.float64

@@ -186,6 +186,29 @@ class Grown:
 
 
 @dataclass
+class Pieces:
+    """A grown tree in pieces, which need nothing of the table or its `Plan`.
+
+    Attributes
+    ----------
+    parts : list of tuple of ndarray
+        The records of each worker, and what they point at.
+    part, start, stop : ndarray of shape (n_pieces,)
+        Runs of records, in preorder.
+    """
+
+    parts: list[tuple[NDArray[Any], ...]]
+    part: NDArray[np.int32]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+
+    def join(self) -> Grown:
+        """Return the tree; the pieces are let go."""
+        parts, self.parts = self.parts, []
+        return Grown(*assemble.assemble(parts, self.part, self.start, self.stop))
+
+
+@dataclass
 class _Level:
     """Wide nodes that are handled together."""
 
@@ -482,7 +505,7 @@ class _Growth:
         tasks = list(pairwise(bounds))
         return threads.run(grow, tasks, self.plan.n_threads)
 
-    def finish(self) -> Grown:
+    def finish(self) -> Pieces:
         wide = self.plan.problem.take_arena()
         grown = self.grow_subtrees()
         parts = [wide, *(part[1:] for part in grown)]
@@ -503,7 +526,7 @@ class _Growth:
         part[is_subtree] = part_of[subtree]
         start[is_subtree] = starts[subtree]
         stop[is_subtree] = stops[subtree]
-        return Grown(*assemble.assemble(parts, part, start, stop))
+        return Pieces(parts, part, start, stop)
 
 
 def _get(workers: SimpleQueue[Any]) -> Any:
@@ -543,7 +566,7 @@ def _best_of(splits: NDArray[Any], orders: NDArray[np.int32] | None) -> NDArray[
     return best
 
 
-def grow_depth_first(plan: Plan) -> Grown:
+def grow_depth_first(plan: Plan) -> Pieces:
     """Grow every node that may grow: wide ones by levels, then the subtrees."""
     growth = _Growth(plan)
     level = growth.root()
@@ -574,7 +597,7 @@ def grow_depth_first(plan: Plan) -> Grown:
     return growth.finish()
 
 
-def grow_best_first(plan: Plan) -> Grown:
+def grow_best_first(plan: Plan) -> Pieces:
     """Grow the leaf with the largest gain until there are max_leaf_nodes leaves.
 
     Equal gains grow in the order in which the leaves came to be.

@@ -298,11 +298,12 @@ def _grow(
 ) -> Tree:
     plan, owned = _make_plan(table, target, params, n_threads)
     if params.max_leaf_nodes is None:
-        grown = growth.grow_depth_first(plan)
+        pieces = growth.grow_depth_first(plan)
     else:
-        grown = growth.grow_best_first(plan)
-    del owned
-    return _to_tree(grown, table, target, params)
+        pieces = growth.grow_best_first(plan)
+    # They hold as much memory as the data.
+    del plan, owned
+    return _to_tree(pieces.join(), table, target, params)
 
 
 def _make_plan(
