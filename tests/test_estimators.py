@@ -176,6 +176,20 @@ def test_array_with_categories():
     np.testing.assert_array_equal(model.predict(X), expected.predict(frame))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_numbers_beside_categories(dtype, order):
+    rng = np.random.default_rng(0)
+    X = np.asarray(rng.normal(size=(300, 4)), dtype, order=order)
+    X[:, 1] = rng.integers(0, 5, 300)
+    y = 4.0 * X[:, 0] + X[:, 2] + X[:, 3] * (X[:, 1] > 2)
+    model = DecisionTreeRegressor(categorical_features=[1]).fit(X, y)
+    np.testing.assert_array_equal(model.predict(X), y)
+    matrix = model.schema_.to_matrix(X)
+    assert matrix.dtype == dtype
+    np.testing.assert_array_equal(matrix, X)  # the codes are the categories
+
+
 def test_table_in_place_of_data():
     frame, late = flights()
     table = EncodedTable.from_data(frame)

@@ -417,25 +417,23 @@ class InputSchema:
             return source.X
         is_categorical = np.zeros(source.n_features, dtype=bool)
         is_categorical[positions] = [values is not None for values in self.categories]
-        columns = [
-            source.read(position, position + 1, is_categorical, 1)[0]
-            for position in positions
-        ]
-        single = all(self.single) and all(
-            isinstance(column, _Labels) or column.single for column in columns
-        )
         matrix = np.empty(
-            (source.n_rows, self.n_features), np.float32 if single else np.float64
+            (source.n_rows, self.n_features),
+            np.float32 if all(self.single) else np.float64,
         )
-        for target, column, categories in zip(
-            matrix.T, columns, self.categories, strict=True
+        for i, (position, categories) in enumerate(
+            zip(positions, self.categories, strict=True)
         ):
+            # A column's values are valid until the next one is read.
+            column = source.read(position, position + 1, is_categorical, 1)[0]
             if isinstance(column, _Labels):
-                target[:] = self._codes_of(column, categories)
-            else:
-                if np.isinf(column.values).any():
-                    raise _infinity_error(column.name)
-                target[:] = column.values
+                matrix[:, i] = self._codes_of(column, categories)
+                continue
+            if np.isinf(column.values).any():
+                raise _infinity_error(column.name)
+            if not column.single:
+                matrix = matrix.astype(np.float64, copy=False)
+            matrix[:, i] = column.values
         return matrix
 
     @property
