@@ -8,12 +8,12 @@ overflow; sums are then exact and do not depend on the order of the rows.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fasttree import growth, threads
+from fasttree import growth, sampling, threads
 from fasttree._kernels import encode
 from fasttree._kernels import grow as kernels
 from fasttree.encoding import KeyColumn, Workspaces
@@ -91,6 +91,16 @@ class _Target:
     centre: float = 0.0  # of the responses
     value_exponent: int = 0  # value = weight * (response - centre) * 2**exponent
     response_exponent: int = 0  # response = y * 2**exponent
+
+    @property
+    def loss(self) -> int:
+        """Which loss regression lowers, as the kernels number them."""
+        return _LOSSES.get(self.criterion, 0)
+
+    @property
+    def per_unit(self) -> float:
+        """Units of value that a deviation of one has in a row of one weight unit."""
+        return math.ldexp(1.0, self.value_exponent) / self.weights.scale
 
 
 def uses_tiles(*, is_weighted: bool, criterion: str) -> bool:
@@ -296,6 +306,8 @@ def _mean_of_finite(y: NDArray[np.float64]) -> float:
 def _grow(
     table: EncodedTable, target: _Target, params: GrowthParams, n_threads: int
 ) -> Tree:
+    if samples_features(params, table.n_features):
+        return _grow_sampled(table, target, params)
     plan, owned = _make_plan(table, target, params, n_threads)
     if params.max_leaf_nodes is None:
         pieces = growth.grow_depth_first(plan)
@@ -304,6 +316,45 @@ def _grow(
     # They hold as much memory as the data.
     del plan, owned
     return _to_tree(pieces.join(), table, target, params)
+
+
+def samples_features(params: GrowthParams, n_features: int) -> bool:
+    """Return whether nodes count the features that they draw, and no others."""
+    return (
+        params.splitter == "best"
+        and params.max_features < n_features
+        and params.max_leaf_nodes is None
+    )
+
+
+def _grow_sampled(table: EncodedTable, target: _Target, params: GrowthParams) -> Tree:
+    columns = sampling.SharedColumns(table)
+    counts, units = None, target.weights.units
+    if counts_fit(target):
+        counts, units = units.astype(np.uint32), None
+        target = replace(target, kind=_BINARY)
+    limits = _limits(target, params, table.n_rows)
+    order = None
+    if target.criterion == "absolute_error":
+        order = _first_rows(target, table.n_rows)
+    grown = columns.make_growth(target, limits, table.n_rows)
+    grown.grow(
+        params.seed, counts, target.label, units, target.value, target.response, order
+    )
+    return sampling.take_tree(grown, target, table.n_features)
+
+
+def counts_fit(target: _Target) -> bool:
+    """Return whether two classes are weighted by small whole numbers."""
+    units = target.weights.units
+    return (
+        target.kind == _CLASSES
+        and target.n_classes <= 2
+        and units is not None
+        and target.weights.scale == 1.0
+        and target.weights.total <= sampling.kernels.MOST_BINARY_TOTAL
+        and int(units.max()) <= sampling.kernels.MOST_BINARY_WEIGHT
+    )
 
 
 def _make_plan(
@@ -356,14 +407,10 @@ def _make_plan(
         ),
         default=0,
     )
-    min_gain = _min_gain(params.min_impurity_decrease, target)
-    least_weight = math.ceil(params.min_weight_fraction_leaf * target.weights.total)
-    min_samples_leaf, min_weight_leaf = params.min_samples_leaf, least_weight
-    if target.weights.units is None:
-        min_samples_leaf, min_weight_leaf = max(min_samples_leaf, least_weight), 0
+    limits = _limits(target, params, n_rows)
     problem = kernels.Problem(
         target.kind,
-        _LOSSES.get(target.criterion, 0),
+        target.loss,
         target.criterion == "entropy",
         target.n_classes,
         target.label,
@@ -373,21 +420,12 @@ def _make_plan(
         target.nlogn,
         target.quantum,
         target.centre,
-        math.ldexp(1.0, target.value_exponent) / target.weights.scale,
+        target.per_unit,
         features.view(np.uint8),
         _first_rows(target, n_rows),
         tiles,
         tiled_features,
-        (
-            n_rows if params.max_depth is None else min(params.max_depth, n_rows),
-            params.min_samples_split,
-            min_samples_leaf,
-            params.max_features,
-            min_weight_leaf,
-            params.min_samples_category,
-            min_gain,
-            drawn,
-        ),
+        limits,
         n_runs,
         (table, keys, orders),
     )
@@ -413,12 +451,30 @@ def _make_plan(
         column_words=_column_words(target) if looks_at_all else 0,
         max_features=params.max_features,
         max_leaf_nodes=params.max_leaf_nodes,
-        min_gain=min_gain,
+        min_gain=_min_gain(params.min_impurity_decrease, target),
         key=params.seed,
         narrow_rows=min(max(capacity, 1024), most),
         n_threads=n_threads,
     )
     return plan, features
+
+
+def _limits(target: _Target, params: GrowthParams, n_rows: int) -> tuple[Any, ...]:
+    """Return the fields of the kernels' Limits."""
+    least_weight = math.ceil(params.min_weight_fraction_leaf * target.weights.total)
+    min_samples_leaf, min_weight_leaf = params.min_samples_leaf, least_weight
+    if target.weights.units is None:
+        min_samples_leaf, min_weight_leaf = max(min_samples_leaf, least_weight), 0
+    return (
+        n_rows if params.max_depth is None else min(params.max_depth, n_rows),
+        params.min_samples_split,
+        min_samples_leaf,
+        params.max_features,
+        min_weight_leaf,
+        params.min_samples_category,
+        _min_gain(params.min_impurity_decrease, target),
+        params.splitter == "random",
+    )
 
 
 def _first_rows(target: _Target, n_rows: int) -> NDArray[np.uint32]:

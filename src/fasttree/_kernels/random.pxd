@@ -26,3 +26,15 @@ cdef inline uint32_t draw_below(
     """The counter-th number of a node, in [0, bound); bias below bound / 2**32."""
     return <uint32_t>(((mix(key + counter * <uint64_t>0xA24BAED4963EE407) >> 32)
                        * bound) >> 32)
+
+
+cdef inline uint64_t draw_wide(
+    uint64_t key, uint64_t counter, uint64_t bound
+) noexcept nogil:
+    """As `draw_below`, for bounds of up to 63 bits; bias below bound / 2**64."""
+    cdef uint64_t x = mix(key + counter * <uint64_t>0xA24BAED4963EE407)
+    cdef uint64_t high = x >> 32, low = <uint32_t>x
+    cdef uint64_t bound_high = bound >> 32, bound_low = <uint32_t>bound
+    cdef uint64_t a = high * bound_low, b = low * bound_high, c = low * bound_low
+    cdef uint64_t carry = (c >> 32) + <uint32_t>a + <uint32_t>b
+    return high * bound_high + (a >> 32) + (b >> 32) + (carry >> 32)

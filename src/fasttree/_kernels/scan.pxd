@@ -571,7 +571,7 @@ cdef inline void scan_categories(
     cdef bint taken
     if n_runs < 2:
         return
-    if target.kind != CLASSES:
+    if target.kind != CLASSES or target.n_classes <= 2:
         sort_runs(entries, scratch.runs, n_runs, target,
                   limits.min_samples_category, 1)
         scan_runs(entries, n_runs, target, node, limits, 1, scratch, best)

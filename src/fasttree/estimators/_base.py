@@ -109,10 +109,20 @@ class TableInputMixin(BaseEstimator):
         }
         if self.splitter == "random":
             return EncodedTable.for_drawn_splits(X, **options)
+        if self._samples_features():
+            return EncodedTable.from_data(X, **options)
         in_tiles = training.uses_tiles(
             is_weighted=sample_weight is not None, criterion=self.criterion
         )
         return EncodedTable.for_best_splits(X, **options, in_tiles=in_tiles)
+
+    def _samples_features(self) -> bool:
+        n = self.n_features_in_
+        return (
+            self.splitter == "best"
+            and self.max_leaf_nodes is None
+            and resolve_max_features(self.max_features, n) < n
+        )
 
     def _check_data(
         self, X: Any, y: Any, *, y_numeric: bool, check_input: bool

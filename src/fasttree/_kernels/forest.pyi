@@ -1,0 +1,55 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LAYOUT: dict[str, int]
+MOST_NARROW_ROWS: int
+MOST_BINARY_WEIGHT: int
+MOST_BINARY_TOTAL: int
+
+def tree_key(seed: int, tree: int) -> int: ...
+def draw_counts(key: int, n_draws: int, counts: NDArray[np.uint32]) -> None: ...
+def draw_weighted_counts(
+    key: int,
+    n_draws: int,
+    ends: NDArray[np.int64],
+    guide: NDArray[np.int64],
+    shift: int,
+    counts: NDArray[np.uint32],
+) -> None: ...
+
+class Growth:
+    def __init__(
+        self,
+        kind: int,
+        loss: int,
+        entropy: bool,
+        n_classes: int,
+        nlogn: NDArray[np.float64] | None,
+        quantum: float,
+        centre: float,
+        per_unit: float,
+        columns: NDArray[np.uint8],
+        limits: tuple[int, int, int, int, int, int, float, bool],
+        n_table_rows: int,
+        n_rows: int,
+        narrow_rows: int,
+        timed: bool,
+        owned: object,
+    ) -> None: ...
+    @property
+    def seconds_narrow(self) -> float: ...
+    def grow(
+        self,
+        key: int,
+        counts: NDArray[np.uint32] | None,
+        label: NDArray[np.uint16] | None,
+        weight: NDArray[np.int64] | None,
+        value: NDArray[np.int64] | None,
+        response: NDArray[np.float64] | None,
+        order: NDArray[np.uint32] | None,
+    ) -> bool: ...
+    def take(
+        self, response_exponent: int, weight_scale: float
+    ) -> dict[str, NDArray[Any]]: ...

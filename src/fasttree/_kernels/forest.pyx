@@ -1,0 +1,416 @@
+"""Entry points of forests: rows drawn for a tree, and trees from shared columns."""
+
+import numpy as np
+
+from libc.math cimport INFINITY, NAN, ldexp
+from libc.stdint cimport (
+    int32_t,
+    int64_t,
+    uint8_t,
+    uint16_t,
+    uint32_t,
+    uint64_t,
+)
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from fasttree._kernels.cells cimport Codes
+from fasttree._kernels.impurity cimport node_stat
+from fasttree._kernels.random cimport draw_wide, mix
+from fasttree._kernels.records cimport NodeRecord
+from fasttree._kernels.sampled cimport (
+    Grower,
+    binary_stat,
+    free_grower,
+    grow_nodes,
+    reserve_grower,
+    reserve_stack,
+)
+from fasttree._kernels.subtree cimport LOCAL_ROWS, must_be_leaf
+from fasttree._kernels.types cimport (
+    ABSOLUTE,
+    BINARY,
+    CLASSES,
+    NodeStat,
+    REGRESSION,
+    SQUARED,
+)
+
+# A column of the table that trees share. Mirrored by fasttree.sampling.COLUMN_DTYPE.
+cdef struct Column:
+    Codes codes
+    const double* lower       # bounds of each code's values; NULL for categories
+    const double* upper
+    uint8_t is_exact
+    uint8_t single
+
+LAYOUT = {"column": sizeof(Column)}
+MOST_NARROW_ROWS = LOCAL_ROWS
+MOST_BINARY_WEIGHT = 0xFFFF   # of a row
+MOST_BINARY_TOTAL = 1 << 24   # the table of n log n holds every count
+
+
+def tree_key(uint64_t seed, uint64_t tree):
+    """Return the key of a tree of a forest."""
+    return mix(seed ^ mix(tree + <uint64_t>0x5851F42D4C957F2D))
+
+
+def draw_counts(uint64_t key, int64_t n_draws, uint32_t[::1] counts):
+    """Add `n_draws` drawings with replacement of len(counts) things to `counts`."""
+    cdef uint64_t n = counts.shape[0], own = mix(key ^ <uint64_t>0x2545F4914F6CDD1D)
+    cdef int64_t i
+    with nogil:
+        for i in range(n_draws):
+            counts[draw_wide(own, i, n)] += 1
+
+
+def draw_weighted_counts(
+    uint64_t key, int64_t n_draws, const int64_t[::1] ends, const int64_t[::1] guide,
+    int shift, uint32_t[::1] counts,
+):
+    """Draw things by weight; `ends` are their cumulative weights, in units.
+
+    `guide[b]` is the thing that holds the unit b << shift.
+    """
+    cdef uint64_t own = mix(key ^ <uint64_t>0x2545F4914F6CDD1D)
+    cdef uint64_t total = ends[ends.shape[0] - 1]
+    cdef int64_t i, at, unit
+    with nogil:
+        for i in range(n_draws):
+            unit = draw_wide(own, i, total)
+            at = guide[unit >> shift]
+            while ends[at] <= unit:
+                at += 1
+            counts[at] += 1
+
+
+cdef class Growth:
+    """One thread's memory for trees over a table, one after another.
+
+    Parameters
+    ----------
+    kind, loss, entropy, n_classes, nlogn, quantum, centre, per_unit
+        Of the target, as for `grow.Problem`.
+    columns : ndarray of uint8
+        One Column each.
+    limits : tuple
+        As for `grow.Problem`.
+    n_table_rows, n_rows : int
+        Rows of the table, and most rows of a tree.
+    narrow_rows : int
+        Nodes of at most so many rows are copied.
+    timed : bool
+        Whether to take the time of narrow nodes.
+    owned : object
+        Kept alive.
+    """
+
+    cdef Grower g
+    cdef const Column* columns
+    cdef int64_t* weight      # (n_table_rows,) of one tree
+    cdef int64_t* value
+    cdef int64_t n_table_rows
+    cdef int64_t capacity     # rows of a tree
+    cdef object owned
+
+    def __cinit__(
+        self,
+        int kind,
+        int loss,
+        bint entropy,
+        int n_classes,
+        const double[::1] nlogn,
+        double quantum,
+        double centre,
+        double per_unit,
+        const uint8_t[::1] columns,
+        tuple limits,
+        int64_t n_table_rows,
+        int64_t n_rows,
+        int64_t narrow_rows,
+        bint timed,
+        object owned,
+    ):
+        cdef Grower* g = &self.g
+        cdef int64_t f, most_codes = narrow_rows
+        cdef Codes* codes
+        if not 1 <= narrow_rows <= LOCAL_ROWS:
+            raise ValueError(f"narrow_rows must be in [1, {LOCAL_ROWS}]")
+        self.owned = (nlogn, columns, owned)
+        self.columns = <const Column*>&columns[0]
+        self.n_table_rows = n_table_rows
+        self.capacity = n_rows
+        g.n_features = <int32_t>(columns.shape[0] // sizeof(Column))
+        g.n_words = (g.n_features + 63) // 64
+        g.narrow_rows = narrow_rows
+        g.timed = timed
+        g.target.kind = kind
+        g.target.loss = loss
+        g.target.entropy = entropy
+        g.target.centre = centre
+        g.target.per_unit = per_unit
+        g.target.n_classes = n_classes
+        g.target.nlogn = NULL if nlogn is None else &nlogn[0]
+        g.target.nlogn_size = 0 if nlogn is None else nlogn.shape[0]
+        g.target.quantum = quantum
+        # Twelve rounded terms; for gini, the rounding of two quotients near n.
+        g.target.slack = 12 * quantum if entropy else 1e-14 * n_rows
+        (g.limits.max_depth, g.limits.min_samples_split, g.limits.min_samples_leaf,
+         g.limits.max_features, g.limits.min_weight_leaf,
+         g.limits.min_samples_category, g.limits.min_gain, g.limits.drawn) = limits
+        codes = <Codes*>calloc(g.n_features, sizeof(Codes))
+        g.columns = codes
+        self.weight = <int64_t*>calloc(
+            n_table_rows if kind != BINARY else 1, sizeof(int64_t))
+        self.value = <int64_t*>calloc(
+            n_table_rows if kind == REGRESSION else 1, sizeof(int64_t))
+        if codes == NULL or self.weight == NULL or self.value == NULL:
+            raise MemoryError("no memory for the work arrays of a tree")
+        for f in range(g.n_features):
+            codes[f] = self.columns[f].codes
+            most_codes = max(most_codes, <int64_t>codes[f].n_codes)
+        if not reserve_grower(g, n_rows, n_table_rows, most_codes):
+            raise MemoryError("no memory for the work arrays of a tree")
+        g.own_target = g.target
+        g.own_target.label = g.own_label
+        g.own_target.value = g.own_value
+        g.own_target.response = g.own_response
+
+    def __dealloc__(self):
+        free(<void*>self.g.columns)
+        free(self.weight)
+        free(self.value)
+        free_grower(&self.g)
+
+    @property
+    def seconds_narrow(self):
+        """Seconds that narrow nodes have taken so far, if timed."""
+        return self.g.seconds_narrow
+
+    def grow(
+        self, uint64_t key, const uint32_t[::1] counts, const uint16_t[::1] label,
+        const int64_t[::1] weight, const int64_t[::1] value, const double[::1] response,
+        const uint32_t[::1] order,
+    ):
+        """Grow one tree.
+
+        Parameters
+        ----------
+        key : int
+            Of the root.
+        counts : ndarray of shape (n_table_rows,) or None
+            How often each row was drawn; None is once each.
+        label, value, response : ndarray of shape (n_table_rows,) or None
+            As in the kernels' Target; values are of one drawing.
+        weight : ndarray of shape (n_table_rows,) or None
+            Weight units of each row, with `counts` None; not for BINARY.
+        order : ndarray of shape (n_table_rows,) or None
+            Rows in the order that the root starts from; None is by number.
+
+        Returns
+        -------
+        bool
+            False if nothing was drawn. The tree is then to be had from `take`.
+        """
+        cdef Grower* g = &self.g
+        cdef int64_t n = 0, i, row, ones = 0, total = 0
+        cdef int64_t* totals = g.scratch.totals
+        cdef int64_t word
+        cdef NodeStat stat
+        cdef bint grown = True
+        if g.target.kind == BINARY and weight is not None:
+            raise ValueError("weights are not for BINARY")
+        g.arena.n_nodes = g.arena.n_payload = g.arena.n_words = 0
+        g.target.label = NULL if label is None else &label[0]
+        g.target.value = NULL if value is None else &value[0]
+        g.target.response = NULL if response is None else &response[0]
+        g.target.weight = NULL if weight is None else &weight[0]
+        with nogil:
+            for i in range(self.n_table_rows):
+                row = i if order is None else order[i]
+                g.rows[n] = <uint32_t>row
+                if counts is not None:
+                    n += counts[row] != 0
+                else:
+                    n += weight is None or weight[row] != 0
+                if n == self.capacity:
+                    break
+            if counts is not None and g.target.kind != BINARY:
+                for i in range(n):
+                    self.weight[g.rows[i]] = counts[g.rows[i]]
+                g.target.weight = self.weight
+                if g.target.kind == REGRESSION:
+                    for i in range(n):
+                        self.value[g.rows[i]] = counts[g.rows[i]] * value[g.rows[i]]
+                    g.target.value = self.value
+            g.own_target.weight = NULL if g.target.weight == NULL else g.own_weight
+            if n > 0:
+                if g.target.kind == BINARY:
+                    for i in range(n):
+                        g.stats[i] = 1 if counts is None else counts[g.rows[i]]
+                        total += g.stats[i]
+                        ones += g.stats[i] * label[g.rows[i]]
+                        g.stats[i] |= (g.stats[i] * label[g.rows[i]]) << 16
+                    stat = binary_stat(&g.target, n, total, ones)
+                else:
+                    stat = node_stat(&g.target, g.rows, n, totals)
+                    if g.target.kind == CLASSES:
+                        memset(totals, 0, g.target.n_classes * sizeof(int64_t))
+                grown = reserve_stack(&g.wide, 2)
+                if grown:
+                    g.wide.frames[0].stat = stat
+                    g.wide.frames[0].begin = 0
+                    g.wide.frames[0].depth = 0
+                    g.wide.frames[0].key = key
+                    g.wide.frames[0].parent = -1
+                    g.wide.frames[0].right = False
+                    g.wide.frames[0].leaf = must_be_leaf(&g.limits, &stat, 0)
+                    for word in range(g.n_words):
+                        g.wide.masks[word] = <uint64_t>-1
+                    if g.n_features & 63:
+                        g.wide.masks[g.n_words - 1] = (
+                            <uint64_t>1 << (g.n_features & 63)) - 1
+                    grown = grow_nodes(
+                        g, &g.wide, g.columns, &g.target, g.rows, g.stats, g.spare,
+                        g.entries, NULL, 0)
+        if not grown:
+            raise MemoryError("no memory for the nodes of a tree")
+        return n > 0
+
+    def take(self, int response_exponent, double weight_scale):
+        """Return the arrays of the tree that was grown last, as `Tree` names them.
+
+        `response_exponent` turns values of REGRESSION back into targets,
+        `weight_scale` is the units of a weight of one.
+        """
+        cdef Grower* g = &self.g
+        cdef int64_t n_nodes = g.arena.n_nodes, i, n_leaves = (n_nodes + 1) // 2
+        cdef int64_t leaf = 0, entries = 0, kind = g.target.kind, ones
+        # Of squared deviations, of others.
+        cdef int impurity_exponent = (
+            -2 if g.target.loss == SQUARED else -1) * response_exponent
+        cdef const NodeRecord* record
+        cdef int32_t[::1] left = np.empty(n_nodes, np.int32)
+        cdef int32_t[::1] right = np.empty(n_nodes, np.int32)
+        cdef int32_t[::1] feature = np.empty(n_nodes, np.int32)
+        cdef double[::1] threshold = np.empty(n_nodes)
+        cdef uint8_t[::1] missing_left = np.empty(n_nodes, np.uint8)
+        cdef double[::1] impurity = np.empty(n_nodes)
+        cdef int64_t[::1] rows = np.empty(n_nodes, np.int64)
+        cdef double[::1] weight = np.empty(n_nodes)
+        cdef int32_t[::1] set_start
+        cdef int32_t[::1] set_count
+        cdef uint64_t[::1] words
+        cdef int64_t[::1] leaf_start
+        cdef int32_t[::1] leaf_class
+        cdef double[::1] leaf_weight
+        cdef double[::1] leaf_value
+        cdef double[::1] inner_value
+        cdef int64_t inner = 0
+        cdef bint has_inner = kind == REGRESSION and g.target.loss == ABSOLUTE
+        cdef int64_t n_payload = g.arena.n_payload
+        cdef bint has_sets = g.arena.n_words > 0
+        out = {
+            "children_left": left, "children_right": right, "feature": feature,
+            "threshold": threshold, "missing_left": missing_left,
+            "impurity": impurity, "n_node_samples": rows,
+            "weighted_n_node_samples": weight,
+        }
+        if has_sets:
+            out["category_start"] = set_start = np.empty(n_nodes, np.int32)
+            out["category_count"] = set_count = np.empty(n_nodes, np.int32)
+            out["category_bits"] = words = np.empty(g.arena.n_words, np.uint64)
+            memcpy(&words[0], g.arena.words, g.arena.n_words * sizeof(uint64_t))
+        if kind == REGRESSION:
+            out["leaf_value"] = leaf_value = np.empty(n_leaves)
+            if has_inner:
+                out["inner_value"] = inner_value = np.empty(n_nodes - n_leaves)
+        else:
+            if kind == BINARY:
+                n_payload = 0
+                for i in range(n_nodes):
+                    record = g.arena.nodes + i
+                    if record.left < 0:
+                        n_payload += (record.ones > 0) + (record.ones < record.weight)
+            out["leaf_start"] = leaf_start = np.empty(n_leaves + 1, np.int64)
+            out["leaf_class"] = leaf_class = np.empty(n_payload, np.int32)
+            out["leaf_weight"] = leaf_weight = np.empty(n_payload)
+            leaf_start[0] = 0
+        with nogil:
+            for i in range(n_nodes):
+                record = g.arena.nodes + i
+                left[i] = record.left
+                right[i] = record.right
+                feature[i] = record.feature
+                threshold[i] = -2.0
+                missing_left[i] = <uint8_t>record.missing_left
+                impurity[i] = record.impurity
+                rows[i] = record.n
+                weight[i] = <double>record.weight / weight_scale
+                if kind == REGRESSION:
+                    impurity[i] = ldexp(impurity[i], impurity_exponent)
+                if has_sets:
+                    set_start[i] = <int32_t>record.set_start
+                    set_count[i] = 0
+                if record.left >= 0:
+                    if has_inner:
+                        inner_value[inner] = ldexp(record.value, -response_exponent)
+                        inner += 1
+                    if record.set_start >= 0:
+                        threshold[i] = NAN
+                        set_count[i] = <int32_t>(
+                            self.columns[record.feature].codes.n_codes - 1)
+                    else:
+                        threshold[i] = threshold_between(
+                            self.columns + record.feature, record.row_low,
+                            record.row_high)
+                    continue
+                if kind == REGRESSION:
+                    leaf_value[leaf] = ldexp(record.value, -response_exponent)
+                    leaf += 1
+                    continue
+                if kind == BINARY:
+                    ones = record.ones
+                    if ones < record.weight:
+                        leaf_class[entries] = 0
+                        leaf_weight[entries] = <double>(record.weight - ones)
+                        entries += 1
+                    if ones > 0:
+                        leaf_class[entries] = 1
+                        leaf_weight[entries] = <double>ones
+                        entries += 1
+                else:
+                    # Leaves list their classes in the order of the records.
+                    leaf_start[leaf] = record.payload
+                leaf += 1
+                if kind == BINARY:
+                    leaf_start[leaf] = entries
+            if kind == CLASSES:
+                leaf_start[leaf] = n_payload
+                for i in range(n_payload):
+                    leaf_class[i] = g.arena.leaf_class[i]
+                    leaf_weight[i] = <double>g.arena.leaf_weight[i] / weight_scale
+        return {name: np.asarray(array) for name, array in out.items()}
+
+
+cdef double threshold_between(
+    const Column* column, int64_t low, int64_t high
+) noexcept nogil:
+    """As `fasttree.encoding.Column.thresholds_between`, of codes."""
+    cdef int64_t missing = column.codes.missing
+    cdef double a, b, middle
+    cdef float x, y, half
+    if not column.is_exact:
+        low = low + (min(high, missing) - 1 - low) // 2
+        high = low + 1
+    if high >= missing:
+        return INFINITY
+    if column.single:
+        x = <float>column.upper[low]
+        y = <float>column.lower[high]
+        half = x / 2 + y / 2
+        return <double>(x if half >= y or half < x else half)
+    a = column.upper[low]
+    b = column.lower[high]
+    middle = a / 2 + b / 2
+    return a if middle >= b or middle < a else middle
