@@ -9,6 +9,7 @@ from scipy import sparse
 import reference_predict as reference
 from fasttree import inference, packing
 from fasttree.ensemble import Ensemble
+from fasttree.node_statistics import NodeStatistics
 from fasttree.table import SparseRows
 from fasttree.tree import Tree
 
@@ -89,8 +90,11 @@ def test_wide_nodes(categorical, single):
     if not single:
         trees[3] = Tree.from_arrays(**with_double_thresholds(trees[3]))
     X = rows(6, 100)
-    narrow, wide = Ensemble.from_trees(trees), Ensemble.from_trees(trees)
-    wide._packed = packing.pack(trees, narrow=False)
+    narrow = Ensemble.from_trees(trees)
+    wide = Ensemble.from_packed(
+        packing.pack(trees, narrow=False), narrow.statistics, narrow.outputs
+    )
+    wide.packed.check()
     assert (narrow.packed.nodes.shape[1], wide.packed.nodes.shape[1]) == (2, 3)
     assert len(narrow.packed.cuts) > 0 or single
     np.testing.assert_array_equal(wide.mean_shares(X), narrow.mean_shares(X))
@@ -129,6 +133,40 @@ def test_values_beside_thresholds(seed, dtype):
     leaves = Ensemble.from_trees(trees).leaves(X)
     for column, tree in zip(leaves.T, trees, strict=True):
         np.testing.assert_array_equal(column, reference.apply(tree, X))
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    categorical=st.sampled_from([0.0, 0.4]),
+    n_classes=st.sampled_from([0, 1, 3]),
+    n_outputs=st.sampled_from([1, 3]),
+    single=st.booleans(),
+    narrow=st.booleans(),
+)
+def test_trees_come_back(seed, categorical, n_classes, n_outputs, single, narrow):
+    trees = make_trees(
+        seed, 4, categorical=categorical, n_classes=n_classes, n_outputs=n_outputs
+    )
+    if not single:
+        trees = [Tree.from_arrays(**with_double_thresholds(tree)) for tree in trees]
+    packed = packing.pack(trees, narrow=narrow)
+    packed.check()
+    statistics = NodeStatistics.of(trees)
+    for i, tree in enumerate(trees):
+        state = statistics.restore(packed, i).__getstate__()
+        expected = tree.__getstate__()
+        assert state.keys() == expected.keys()
+        # Where leaves send missing values is nobody's business.
+        expected["missing_left"] = expected["missing_left"].copy()
+        expected["missing_left"][tree.leaf_nodes] = 0
+        # How sets are laid out in words neither, as long as they are the same.
+        for name in state.keys() - {"category_start", "category_bits"}:
+            np.testing.assert_array_equal(state[name], expected[name], err_msg=name)
+        X = rows(seed, 40)
+        np.testing.assert_array_equal(
+            statistics.restore(packed, i).apply(X), reference.apply(tree, X)
+        )
 
 
 @pytest.mark.parametrize("n_outputs", [2, 5])

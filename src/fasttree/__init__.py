@@ -1,19 +1,48 @@
-"""fasttree: fast, reproducible decision trees behind scikit-learn's interface."""
+"""fasttree: fast, reproducible decision trees behind scikit-learn's interface.
 
+Names are imported when they are used: a process that only predicts with
+`load_predictor` does not wait for scikit-learn.
+"""
+
+import importlib
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-from fasttree.drawing import export_graphviz, plot_tree
-from fasttree.estimators import (
-    DecisionTreeClassifier,
-    DecisionTreeRegressor,
-    ExtraTreeClassifier,
-    ExtraTreeRegressor,
-)
-from fasttree.export import export_text
-from fasttree.table import EncodedTable
-from fasttree.versions import show_versions
+# At once, so that a level that cannot be used is refused here.
+from fasttree import _kernels
+
+if TYPE_CHECKING:
+    from fasttree.drawing import export_graphviz, plot_tree
+    from fasttree.estimators import (
+        DecisionTreeClassifier,
+        DecisionTreeRegressor,
+        ExtraTreeClassifier,
+        ExtraTreeRegressor,
+        load,
+    )
+    from fasttree.export import export_text
+    from fasttree.model_file import ModelFileError
+    from fasttree.predictor import Predictor, load_predictor
+    from fasttree.table import EncodedTable
+    from fasttree.versions import show_versions
 
 __version__ = version("fasttree")
+
+_MODULES = {
+    "DecisionTreeClassifier": "estimators",
+    "DecisionTreeRegressor": "estimators",
+    "EncodedTable": "table",
+    "ExtraTreeClassifier": "estimators",
+    "ExtraTreeRegressor": "estimators",
+    "ModelFileError": "model_file",
+    "Predictor": "predictor",
+    "export_graphviz": "drawing",
+    "export_text": "export",
+    "load": "estimators",
+    "load_predictor": "predictor",
+    "plot_tree": "drawing",
+    "show_versions": "versions",
+}
 
 __all__ = [
     "DecisionTreeClassifier",
@@ -21,8 +50,24 @@ __all__ = [
     "EncodedTable",
     "ExtraTreeClassifier",
     "ExtraTreeRegressor",
+    "ModelFileError",
+    "Predictor",
     "export_graphviz",
     "export_text",
+    "load",
+    "load_predictor",
     "plot_tree",
     "show_versions",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,32 +6,22 @@ threads or the size of the blocks: these change no bit of a result.
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from fasttree import packing, threads
-from fasttree._kernels import ensemble as kernels
+from fasttree import packing
+from fasttree.batch import BatchPredictor
+from fasttree.node_statistics import NodeStatistics
 from fasttree.table import SparseRows
 from fasttree.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
     from fasttree.packing import PackedTrees
-
-# A tree that fits the first cache is read anew for each block of rows, and a block
-# fits it too; a larger one waits for memory less when many rows pass it at once.
-_SMALL_TREE = 2**14
-_SMALL_BLOCK = 2**15
-_LARGE_BLOCK = 2**22
-_LEAST_ROWS = 64
-# Steps that outweigh the 60 us that handing a task over costs.
-_STEPS_PER_TASK = 250_000
-_TASKS_PER_THREAD = 4
 
 
 class Ensemble:
@@ -41,7 +31,7 @@ class Ensemble:
     threads may use it. Indexing and iterating give the trees.
     """
 
-    __slots__ = ("_numbers", "_outputs", "_packed", "_payload", "_trees")
+    __slots__ = ("_batch", "_outputs", "_statistics")
 
     def __init__(self) -> None:
         raise TypeError("Ensemble is made by Ensemble.from_trees")
@@ -72,22 +62,37 @@ class Ensemble:
         ValueError
             If the trees do not fit together, or `outputs` not to them.
         """
+        given = _check_trees(tuple(trees))
+        return cls.from_packed(
+            packing.pack(given),
+            NodeStatistics.of(given),
+            _check_outputs(outputs, len(given)),
+        )
+
+    @classmethod
+    def from_packed(
+        cls,
+        packed: PackedTrees,
+        statistics: NodeStatistics,
+        outputs: NDArray[np.int32],
+    ) -> Self:
+        """Return the ensemble of trees that are packed, and have been checked."""
         self = cls.__new__(cls)
-        self._trees = _check_trees(tuple(trees))
-        self._outputs = _check_outputs(outputs, self._trees)
-        self._packed: PackedTrees | None = None
-        self._payload: tuple[NDArray[Any], ...] | None = None
-        self._numbers: NDArray[np.int32] | None = None
+        self._batch = BatchPredictor(packed)
+        self._statistics = statistics
+        self._outputs = outputs
         return self
 
     def __len__(self) -> int:
-        return len(self._trees)
+        return self.packed.n_trees
 
     def __getitem__(self, index: int) -> Tree:
-        return self._trees[index]
+        """Return one of the trees, made anew each time."""
+        tree = range(len(self))[index]
+        return self._statistics.restore(self.packed, tree)
 
     def __iter__(self) -> Iterator[Tree]:
-        return iter(self._trees)
+        return (self[tree] for tree in range(len(self)))
 
     def __repr__(self) -> str:
         return (
@@ -98,24 +103,40 @@ class Ensemble:
     # --- Fields --------------------------------------------------------------------
 
     @property
+    def packed(self) -> PackedTrees:
+        """The trees as the kernels read them."""
+        return self._batch.packed
+
+    @property
+    def statistics(self) -> NodeStatistics:
+        """What training left at the nodes."""
+        return self._statistics
+
+    @property
     def is_classification(self) -> bool:
         """Whether leaves hold class weights rather than values."""
-        return self._trees[0].is_classification
+        return not len(self.packed.leaf_value)
 
     @property
     def n_features(self) -> int:
         """Number of columns of the input."""
-        return self._trees[0].n_features
+        return self.packed.n_features
 
     @property
     def n_classes(self) -> NDArray[np.intp]:
         """intp (n_outputs,): number of classes of each output; 1 for regression."""
-        return self._trees[0].n_classes
+        if not self.is_classification:
+            return np.ones(self.n_outputs, np.intp)
+        if len(self._statistics.output_classes):
+            return self._statistics.output_classes.astype(np.intp)
+        return np.array([self.packed.n_columns], np.intp)
 
     @property
     def n_outputs(self) -> int:
         """Number of targets of each tree."""
-        return self._trees[0].n_outputs
+        if not self.is_classification:
+            return self.packed.n_columns
+        return max(1, len(self._statistics.output_classes))
 
     @property
     def outputs(self) -> NDArray[np.int32]:
@@ -130,14 +151,12 @@ class Ensemble:
     @property
     def node_count(self) -> int:
         """Number of nodes of all trees, leaves included."""
-        return sum(tree.node_count for tree in self._trees)
+        return self.packed.n_nodes
 
     @property
-    def packed(self) -> PackedTrees:
-        """The trees as the kernels read them, made when first asked for."""
-        if self._packed is None:
-            self._packed = packing.pack(self._trees)
-        return self._packed
+    def nbytes(self) -> int:
+        """Bytes of the trees: nodes, payloads and what training left at the nodes."""
+        return self.packed.nbytes + self._statistics.nbytes + self._outputs.nbytes
 
     # --- Prediction ----------------------------------------------------------------
 
@@ -159,20 +178,9 @@ class Ensemble:
         ndarray of shape (n_rows, n_trees), intp
         """
         out = np.empty((len(X), len(self)), np.intp)
-        packed = self.packed
-        if self._numbers is None:
-            self._numbers = packed.preorder()
-        numbers = self._numbers
-
-        def write(
-            rows: NDArray[Any], first: int, start: int, stop: int, work: NDArray[Any]
-        ) -> None:
-            kernels.write_leaves(
-                rows, *packed.layout, numbers, out[first : first + len(rows)], start,
-                stop, work,
-            )  # fmt: skip
-
-        self._run(X, write, n_threads)
+        for start, rows in _blocks(X):
+            part = out[start : start + len(rows)]
+            self._batch.write_leaves(rows, part, n_threads)
         return out
 
     def mean_shares(
@@ -204,8 +212,7 @@ class Ensemble:
         """
         if not self.is_classification:
             raise ValueError("mean_shares needs trees for classification")
-        n_columns = int(self.n_classes.sum())
-        out = _check_out(out, (len(X), n_columns))
+        out = _check_out(out, (len(X), self.packed.n_columns))
 
         out[:] = 0.0
         self._add(X, out, n_threads)
@@ -344,74 +351,19 @@ class Ensemble:
         trees: tuple[int, int] | None = None,
     ) -> None:
         """Add what the leaves hold to the rows of `out`, a range of trees in order."""
-        packed = self.packed
-        if self._payload is None:
-            self._payload = packed.payload()
-        payload = self._payload
         if columns is None:
             columns = np.zeros(len(self), np.int32)
-        first_tree, last_tree = trees or (0, len(self))
+        for start, rows in _blocks(X):
+            part = out[start : start + len(rows)]
+            self._batch.add(rows, columns, part, n_threads, trees)
 
-        def write(
-            rows: NDArray[Any], first: int, start: int, stop: int, work: NDArray[Any]
-        ) -> None:
-            kernels.add_leaves(
-                rows, *packed.layout, *payload, columns,
-                out[first : first + len(rows)], first_tree, last_tree, start, stop,
-                work,
-            )  # fmt: skip
 
-        self._run(X, write, n_threads)
-
-    def _run(
-        self,
-        X: NDArray[Any] | SparseRows,
-        write: Callable[[NDArray[Any], int, int, int, NDArray[Any]], None],
-        n_threads: int,
-    ) -> None:
-        """Call ``write(rows, first, start, stop, work)`` for all rows, on threads.
-
-        `first` is the number of the first of `rows`, of which the call writes
-        start:stop; `work` is room to rewrite rows in.
-        """
-        if isinstance(X, SparseRows):
-            for first, rows in X.blocks():
-                self._run_rows(rows, first, write, n_threads)
-        else:
-            self._run_rows(X, 0, write, n_threads)
-
-    def _run_rows(
-        self,
-        X: NDArray[Any],
-        first: int,
-        write: Callable[[NDArray[Any], int, int, int, NDArray[Any]], None],
-        n_threads: int,
-    ) -> None:
-        X = self._trees[0].check_matrix(X)
-        if not len(X):
-            return
-        packed = self.packed
-        steps = len(X) * self._steps_per_row
-        n_tasks = min(n_threads * _TASKS_PER_THREAD, steps // _STEPS_PER_TASK)
-        if n_threads == 1 or n_tasks <= 1:
-            n_tasks = 1
-        bounds = np.linspace(0, len(X), n_tasks + 1).astype(np.intp).tolist()
-        tree_bytes = packed.nodes.nbytes / len(self)
-        block_bytes = _SMALL_BLOCK if tree_bytes <= _SMALL_TREE else _LARGE_BLOCK
-        row_size = packed.n_slots + 1
-        n_rows = min(max(_LEAST_ROWS, block_bytes // (4 * row_size)), bounds[1] + 1)
-
-        def run(start: int, stop: int) -> None:
-            work = packing.aligned_empty(
-                ((n_rows + packing.LANES) * row_size,), np.uint32
-            )
-            write(X, first, start, stop, work)
-
-        threads.run(run, list(itertools.pairwise(bounds)), n_threads)
-
-    @property
-    def _steps_per_row(self) -> int:
-        return sum(1 + tree.max_depth for tree in self._trees)
+def _blocks(X: NDArray[Any] | SparseRows) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield the first row of each block that is dense at once, and the block."""
+    if isinstance(X, SparseRows):
+        yield from X.blocks()
+    else:
+        yield 0, X
 
 
 def _check_trees(trees: tuple[Tree, ...]) -> tuple[Tree, ...]:
@@ -422,7 +374,9 @@ def _check_trees(trees: tuple[Tree, ...]) -> tuple[Tree, ...]:
             raise TypeError(f"trees must hold Tree objects, got {tree!r}")
     first = trees[0]
     for position, tree in enumerate(trees):
-        for name in ("is_classification", "n_features", "n_outputs", "n_classes"):
+        for name in (
+            "is_classification", "n_features", "n_outputs", "n_classes", "criterion"
+        ):  # fmt: skip
             expected, got = getattr(first, name), getattr(tree, name)
             if not np.array_equal(expected, got):
                 raise ValueError(
@@ -432,15 +386,13 @@ def _check_trees(trees: tuple[Tree, ...]) -> tuple[Tree, ...]:
     return trees
 
 
-def _check_outputs(
-    outputs: ArrayLike | None, trees: tuple[Tree, ...]
-) -> NDArray[np.int32]:
-    checked = np.zeros(len(trees), np.int32)
+def _check_outputs(outputs: ArrayLike | None, n_trees: int) -> NDArray[np.int32]:
+    checked = np.zeros(n_trees, np.int32)
     if outputs is not None:
         given = np.asarray(outputs)
         if given.shape != checked.shape or given.dtype.kind not in "iu":
             raise ValueError(
-                f"outputs must be integers of shape ({len(trees)},), got {given.dtype} "
+                f"outputs must be integers of shape ({n_trees},), got {given.dtype} "
                 f"of shape {given.shape}"
             )
         if given.min() < 0 or given.max() > np.iinfo(np.int32).max - 1:

@@ -152,22 +152,204 @@ class PackedTrees:
             table = np.zeros((0, self.n_columns))
         return table, self.profile_start, self.profile_class, self.profile_share
 
-    def preorder(self) -> NDArray[np.int32]:
-        """Return the node number of each position within its tree, -1 for unused."""
-        number = np.empty(len(self.nodes), np.int32)
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes of all trees, leaves included."""
+        return len(self.nodes) - self.n_trees
+
+    def slots_and_pairs(
+        self, nodes: NDArray[np.uint32]
+    ) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        """Return the slot that each of `nodes` looks at, and its children's pair."""
+        if nodes.shape[1] == 3:
+            return nodes[:, 1], nodes[:, 2]
+        mask = np.uint32((1 << self.slot_bits) - 1)
+        return nodes[:, 1] & mask, nodes[:, 1] >> np.uint32(self.slot_bits)
+
+    def preorder(self, tree: int | None = None) -> NDArray[np.int32]:
+        """Return the node number of each position within its tree, -1 for unused.
+
+        Of all trees, or of one.
+
+        Raises
+        ------
+        ValueError
+            If nodes do not form trees.
+        """
+        which = range(self.n_trees) if tree is None else range(tree, tree + 1)
+        bounds = self.tree_start.tolist()
+        first = bounds[which.start]
+        number = np.empty(bounds[which.stop] - first, np.int32)
         stack = np.empty(int(np.diff(self.tree_start).max()), np.int32)
-        for start, stop in zip(
-            self.tree_start[:-1].tolist(), self.tree_start[1:].tolist(), strict=True
-        ):
+        for i in which:
+            start, stop = bounds[i], bounds[i + 1]
             bad = kernels.unpack(
                 self.nodes[start:stop], self.slot_bits, self.n_slots,
-                number[start:stop], stack,
+                number[start - first : stop - first], stack,
             )  # fmt: skip
             if bad >= 0:
                 raise ValueError(
                     f"nodes must form trees; they do not at position {start + bad}"
                 )
         return number
+
+    def unpack_sets(
+        self, first_word: NDArray[np.uint32]
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Return sets as a tree has them: bits, counts, first words, missing left."""
+        first = first_word.astype(np.int64)
+        n_codes = self.words[first].astype(np.int64)
+        n_words = (n_codes + 63) // 64
+        start = np.cumsum(n_words) - n_words
+        at = np.repeat(first + 1 - start, n_words) + np.arange(n_words.sum())
+        bits = ~self.words[at]
+        rest = (n_codes % 64).astype(np.uint64)
+        last = np.flatnonzero(rest)
+        mask = (np.uint64(1) << rest[last]) - np.uint64(1)
+        bits[start[last] + n_words[last] - 1] &= mask
+        word = self.words[first + 1 + n_codes // 64]
+        missing_right = (word >> (n_codes % 64).astype(np.uint64)) & np.uint64(1)
+        return bits, n_codes, start, missing_right == 0
+
+    def check(self) -> None:
+        """Check everything that a kernel will index with.
+
+        Raises
+        ------
+        ValueError
+            If these are not packed trees.
+        """
+        _require(
+            1 <= self.n_features <= _INT32_MAX,
+            f"n_features must be positive, got {self.n_features}",
+        )
+        n_positions = len(self.nodes)
+        start = self.tree_start
+        _require(
+            len(start) >= 2
+            and start[0] == 0
+            and start[-1] == n_positions
+            and np.all(start[1:] - start[:-1] >= 2)
+            and not np.any(start % 2)
+            and np.all(start[1:] - start[:-1] <= _INT32_MAX),
+            "tree_start must rise in even steps from 0 to the number of nodes",
+        )
+        kind, feature = self.slot_kind, self.slot_feature
+        first_set = self.first_set_slot
+        _require(
+            N_CONSTANT_SLOTS <= self.n_slots == len(kind)
+            and 0 <= self.slot_bits <= 31
+            and (self.nodes.shape[1] == 3 or self.n_slots <= 2**self.slot_bits)
+            and np.all(feature[:N_CONSTANT_SLOTS] == -1)
+            and np.all(feature[N_CONSTANT_SLOTS:] >= 0)
+            and np.all(feature < self.n_features)
+            and np.all(kind <= CATEGORY)
+            and np.all(kind[:N_CONSTANT_SLOTS] == 0)
+            and np.all(kind[first_set:] == CATEGORY)
+            and not np.any(kind[:first_set] == CATEGORY),
+            "slot_feature and slot_kind must describe the slots of a row",
+        )
+        n_payloads = self._check_payload()
+        self._check_cuts()
+        number = self.preorder()
+        slot, _ = self.slots_and_pairs(self.nodes)
+        key = self.nodes[:, 0]
+        is_leaf = slot < N_CONSTANT_SLOTS
+        _require(
+            np.all(key[is_leaf & (number >= 0)] < n_payloads),
+            f"leaves must have payloads below {n_payloads}",
+        )
+        _require(
+            n_payloads > 0 and np.all(key[number < 0] == 0),
+            "unused positions must be 0",
+        )
+        if len(self.cut_start):
+            numeric = np.flatnonzero(~is_leaf & (slot < first_set))
+            own = feature[slot[numeric]]
+            n_cuts = self.cut_start[own + 1] - self.cut_start[own]
+            _require(np.all(key[numeric] < n_cuts), "nodes must have a cut")
+        else:
+            values = key[~is_leaf & (slot < first_set)]
+            _require(
+                not np.isnan(float_values(values)).any(), "thresholds must be numbers"
+            )
+        words = self.words
+        _require(
+            len(words) >= 2 and not np.any(words[:2]) and len(words) <= _INT32_MAX,
+            "words must begin with an empty set",
+        )
+        first = key[slot >= first_set].astype(np.int64)
+        _require(
+            np.all((first >= 2) & (first < len(words))), "sets must lie within words"
+        )
+        n_codes = words[first]
+        _require(
+            np.all((n_codes >= 1) & (n_codes < _INT32_MAX))
+            and np.all(first + 1 + (n_codes // np.uint64(64)).astype(np.int64)
+                       < len(words)),
+            "sets must lie within words",
+        )  # fmt: skip
+
+    def _check_payload(self) -> int:
+        """Check what leaves are worth, and return how many payloads there are."""
+        _require(
+            1 <= self.n_columns <= _INT32_MAX and self.leaf_value.ndim == 2,
+            f"n_columns must be positive, got {self.n_columns}",
+        )
+        starts, classes = self.profile_start, self.profile_class
+        if len(self.leaf_value):
+            _require(
+                self.leaf_value.shape[1] == self.n_columns
+                and np.all(np.isfinite(self.leaf_value))
+                and len(classes) == 0,
+                "leaf_value must have n_columns finite numbers for each leaf",
+            )
+            return len(self.leaf_value)
+        _require(
+            len(starts) >= 2
+            and starts[0] == 0
+            and np.all(starts[1:] > starts[:-1])
+            and starts[-1] == len(classes)
+            and len(self.profile_weight) == len(self.profile_share) == len(classes),
+            "profile_start must rise from 0 to the number of entries",
+        )
+        rises = classes[1:] > classes[:-1]
+        rises[starts[1:-1] - 1] = True
+        _require(
+            np.all(rises) and np.all((classes >= 0) & (classes < self.n_columns)),
+            f"profile_class must be in 0..{self.n_columns - 1} and ascend",
+        )
+        _require(
+            np.all((self.profile_weight >= 0) & np.isfinite(self.profile_weight))
+            and np.all((self.profile_share >= 0) & (self.profile_share <= 1)),
+            "profile_weight must be finite, and profile_share in 0..1",
+        )
+        return len(starts) - 1
+
+    def _check_cuts(self) -> None:
+        start, cuts = self.cut_start, self.cuts
+        if not len(start):
+            _require(len(cuts) == 0, "cuts need cut_start")
+            return
+        _require(
+            len(start) == self.n_features + 1
+            and start[0] == 0
+            and start[-1] == len(cuts)
+            and np.all(start[1:] >= start[:-1]),
+            "cut_start must rise from 0 to the number of cuts",
+        )
+        rises = cuts[1:] > cuts[:-1]
+        inside = start[(start > 0) & (start < len(cuts))]
+        rises[inside - 1] = True
+        _require(
+            np.all(rises) and not np.isnan(cuts).any(),
+            "cuts must ascend for each feature",
+        )
+
+
+def _require(condition: object, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:

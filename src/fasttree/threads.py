@@ -13,8 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from joblib import cpu_count, effective_n_jobs
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -67,6 +65,9 @@ def resolve_n_jobs(n_jobs: int | None) -> int:
     ValueError
         If `n_jobs` is 0.
     """
+    # Not at the top: a process that only predicts has no need of joblib.
+    from joblib import cpu_count, effective_n_jobs
+
     if n_jobs is None:
         return max(1, cpu_count())
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral):

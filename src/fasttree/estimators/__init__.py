@@ -5,10 +5,12 @@ from fasttree.estimators._decision_tree import (
     DecisionTreeRegressor,
 )
 from fasttree.estimators._extra_tree import ExtraTreeClassifier, ExtraTreeRegressor
+from fasttree.estimators._saving import load
 
 __all__ = [
     "DecisionTreeClassifier",
     "DecisionTreeRegressor",
     "ExtraTreeClassifier",
     "ExtraTreeRegressor",
+    "load",
 ]

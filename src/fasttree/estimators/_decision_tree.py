@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from fasttree import inference, pruning, training
+from fasttree.ensemble import Ensemble
 from fasttree.estimators._base import (
     TableInputMixin,
     old_state_on_error,
@@ -21,6 +22,7 @@ from fasttree.estimators._base import (
     resolve_min_samples,
     resolve_seed,
 )
+from fasttree.estimators._saving import SavableMixin, make_state
 from fasttree.labels import encode_labels
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from scipy import sparse
 
+    from fasttree.model_state import ModelState
     from fasttree.table import EncodedTable
 
 _CRITERION_ALIASES = {"log_loss": "entropy"}
@@ -74,7 +77,7 @@ def _replace_deprecated(criterion: str) -> str:
     return "squared_error"
 
 
-class BaseDecisionTree(TableInputMixin):
+class BaseDecisionTree(SavableMixin, TableInputMixin):
     """What both kinds of tree share."""
 
     # As in scikit-learn: an optimisation, not for pipelines to pass around.
@@ -109,6 +112,16 @@ class BaseDecisionTree(TableInputMixin):
         self.schema_ = table.schema
         self.n_outputs_ = 1
         self.max_features_ = params.max_features
+
+    def _to_state(self) -> ModelState:
+        ensemble = Ensemble.from_trees([self.tree_])
+        return make_state(
+            self, ensemble, attributes={"max_features": self.max_features_}
+        )
+
+    def _take_state(self, state: ModelState, ensemble: Ensemble) -> None:
+        (self.tree_,) = ensemble
+        self.max_features_ = state.attributes["max_features"]
 
     def get_depth(self) -> int:
         """Return the number of steps from the root to the deepest leaf."""

@@ -1,0 +1,145 @@
+"""Blocks of rows through packed trees, on threads."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fasttree import threads
+from fasttree._kernels import ensemble as kernels
+from fasttree.packing import LANES, aligned_empty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from fasttree.packing import PackedTrees
+
+# A tree that fits the first cache is read anew for each block of rows, and a block
+# fits it too; a larger one waits for memory less when many rows pass it at once.
+_SMALL_TREE = 2**14
+_SMALL_BLOCK = 2**15
+_LARGE_BLOCK = 2**22
+_LEAST_ROWS = 64
+# Nodes' worth of work that outweighs the 60 us that handing a task over costs.
+_STEPS_PER_TASK = 250_000
+_TASKS_PER_THREAD = 4
+
+
+class BatchPredictor:
+    """Packed trees with what many rows need: sums and leaves, on threads."""
+
+    __slots__ = ("_numbers", "_payload", "_steps_per_row", "packed")
+
+    def __init__(self, packed: PackedTrees) -> None:
+        self.packed = packed
+        self._payload: tuple[NDArray[Any], ...] | None = None
+        self._numbers: NDArray[np.int32] | None = None
+        n_nodes = np.diff(packed.tree_start)
+        # Trees that grew unevenly are deeper than that.
+        self._steps_per_row = int(np.ceil(2 * np.log2(n_nodes)).sum())
+
+    @property
+    def payload(self) -> tuple[NDArray[Any], ...]:
+        """What leaves are worth, as the kernels take it."""
+        if self._payload is None:
+            self._payload = self.packed.payload()
+        return self._payload
+
+    def add(
+        self,
+        X: NDArray[Any],
+        columns: NDArray[np.int32],
+        out: NDArray[np.float64],
+        n_threads: int = 1,
+        trees: tuple[int, int] | None = None,
+    ) -> None:
+        """Add what the leaves hold to the rows of `out`, a range of trees in order.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+        columns : int32 array of shape (n_trees,)
+            First column of `out` that each tree adds to.
+        out : float64 array of shape (n_rows, n_columns)
+        n_threads : int, default=1
+            Changes nothing but the time.
+        trees : tuple of int, default=None
+            First tree, and the one after the last; None for all.
+        """
+        packed, payload = self.packed, self.payload
+        first, last = trees or (0, packed.n_trees)
+
+        def write(
+            rows: NDArray[Any], start: int, stop: int, work: NDArray[Any]
+        ) -> None:
+            kernels.add_leaves(
+                rows, *packed.layout, *payload, columns, out, first, last, start,
+                stop, work,
+            )  # fmt: skip
+
+        self._run(X, write, n_threads)
+
+    def write_leaves(
+        self, X: NDArray[Any], out: NDArray[np.intp], n_threads: int = 1
+    ) -> None:
+        """Write the node number of each row's leaf in each tree."""
+        packed = self.packed
+        if self._numbers is None:
+            self._numbers = packed.preorder()
+        numbers = self._numbers
+
+        def write(
+            rows: NDArray[Any], start: int, stop: int, work: NDArray[Any]
+        ) -> None:
+            kernels.write_leaves(rows, *packed.layout, numbers, out, start, stop, work)
+
+        self._run(X, write, n_threads)
+
+    def _run(
+        self,
+        X: NDArray[Any],
+        write: Callable[[NDArray[Any], int, int, NDArray[Any]], None],
+        n_threads: int,
+    ) -> None:
+        """Call ``write(X, start, stop, work)`` for ranges of rows, on threads."""
+        X = check_matrix(X, self.packed.n_features)
+        if not len(X):
+            return
+        steps = len(X) * self._steps_per_row
+        n_tasks = min(n_threads * _TASKS_PER_THREAD, steps // _STEPS_PER_TASK)
+        if n_threads == 1 or n_tasks <= 1:
+            n_tasks = 1
+        bounds = np.linspace(0, len(X), n_tasks + 1).astype(np.intp).tolist()
+        tree_bytes = self.packed.nodes.nbytes / self.packed.n_trees
+        block_bytes = _SMALL_BLOCK if tree_bytes <= _SMALL_TREE else _LARGE_BLOCK
+        row_size = self.packed.n_slots + 1
+        n_rows = min(max(_LEAST_ROWS, block_bytes // (4 * row_size)), bounds[1] + 1)
+
+        def run(start: int, stop: int) -> None:
+            work = aligned_empty(((n_rows + LANES) * row_size,), np.uint32)
+            write(X, start, stop, work)
+
+        threads.run(run, list(itertools.pairwise(bounds)), n_threads)
+
+
+def check_matrix(X: ArrayLike, n_features: int) -> NDArray[Any]:
+    """Return `X` as the contiguous float matrix that the kernels take.
+
+    Raises
+    ------
+    ValueError
+        If `X` is not a numeric matrix with `n_features` columns.
+    """
+    matrix = np.asarray(X)
+    if matrix.ndim != 2 or matrix.shape[1] != n_features:
+        raise ValueError(
+            f"X must have shape (n_samples, {n_features}), got {matrix.shape}"
+        )
+    if matrix.dtype.kind not in "biuf":
+        raise ValueError(f"X must be numeric, got dtype {matrix.dtype}")
+    single = np.can_cast(matrix.dtype, np.float32, "safe")
+    return np.ascontiguousarray(matrix, np.float32 if single else np.float64)
