@@ -17,6 +17,7 @@ MODULES = [
     "batch",
     "model_state",
     "predictor",
+    "command_line",
     "inference",
     "node_statistics",
     "ensemble",

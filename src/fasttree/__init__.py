@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 # At once, so that a level that cannot be used is refused here.
-from fasttree import _kernels
+from fasttree import _kernels as _kernels
 
 if TYPE_CHECKING:
     from fasttree.drawing import export_graphviz, plot_tree

@@ -119,11 +119,12 @@ def dump(description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
         position += array.nbytes
     text = json.dumps(description, allow_nan=False, ensure_ascii=True)
     payload = [ready[name].reshape(-1).view(np.uint8).data for name in order]
+    version = ".".join(map(str, VERSION))
     metadata = {
         "format": FORMAT,
-        "version": ".".join(map(str, VERSION)),
+        "version": version,
         "model": text,
-        "sha256": _hash(text, table, payload),
+        "sha256": _hash(version, text, table, payload),
     }
     header = json.dumps({"__metadata__": metadata, **table}, ensure_ascii=True).encode()
     header += b" " * (-(8 + len(header)) % _ALIGNMENT)
@@ -170,12 +171,13 @@ def parse(buffer: NDArray[np.uint8]) -> tuple[dict[str, Any], dict[str, NDArray[
         raise ModelFileError(
             "this is not a model file: its header does not say format fasttree"
         )
-    _check_version(metadata.get("version"))
+    version = metadata.get("version")
+    _check_version(version)
     arrays, table = _cut(header, payload)
     text = metadata.get("model")
     if not isinstance(text, str):
         raise ModelFileError("the model file has no description of the model")
-    if _hash(text, table, [payload]) != metadata.get("sha256"):
+    if _hash(version, text, table, [payload]) != metadata.get("sha256"):
         raise ModelFileError(
             "the model file is damaged: its contents do not have the SHA-256 that it "
             "states"
@@ -270,8 +272,8 @@ def _are_sizes(values: Any) -> bool:
     )
 
 
-def _hash(text: str, table: Mapping[str, Any], payload: list[Any]) -> str:
-    digest = hashlib.sha256()
+def _hash(version: str, text: str, table: Mapping[str, Any], payload: list[Any]) -> str:
+    digest = hashlib.sha256(f"{version}\n".encode())
     lines = [
         "{} {} {} {}\n".format(
             name,

@@ -170,7 +170,9 @@ class ModelState:
             return _restore(description, arrays)
         except ModelFileError:
             raise
-        except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
+        except (
+            ValueError, TypeError, KeyError, OverflowError, MemoryError, RecursionError
+        ) as error:  # fmt: skip
             raise ModelFileError(f"this is not a model: {error}") from error
 
 

@@ -269,9 +269,10 @@ class PackedTrees:
             n_cuts = self.cut_start[own + 1] - self.cut_start[own]
             _require(np.all(key[numeric] < n_cuts), "nodes must have a cut")
         else:
-            values = key[~is_leaf & (slot < first_set)]
+            keys = key[~is_leaf & (slot < first_set)]
+            low, high = float_keys(np.array([-np.inf, np.inf]))
             _require(
-                not np.isnan(float_values(values)).any(), "thresholds must be numbers"
+                np.all((keys >= low) & (keys <= high)), "thresholds must be numbers"
             )
         words = self.words
         _require(
