@@ -53,6 +53,7 @@ def test_partition_order(codes, seed):
     entries = reference.order_of(codes, 6)
     goes_left = np.random.default_rng(seed).integers(0, 2, len(codes), dtype=np.uint8)
     expected, n_left = reference.partition_entries(entries, goes_left)
+    one_side = entries.copy()
     spare = np.empty_like(entries)
     assert grow.partition_order(entries, goes_left, spare) == n_left
     keep = np.ones(len(codes), bool)
@@ -61,6 +62,13 @@ def test_partition_order(codes, seed):
     mask = np.uint32(0x7FFFFFFF)
     np.testing.assert_array_equal(entries & mask, expected & mask)
     np.testing.assert_array_equal(entries[keep], expected[keep])
+    for left, side in ((True, slice(n_left)), (False, slice(n_left, None))):
+        kept = one_side.copy()
+        grow.keep_order(kept, goes_left, left, 0 if left else n_left)
+        np.testing.assert_array_equal(kept[side] & mask, expected[side] & mask)
+        np.testing.assert_array_equal(
+            kept[side][keep[side]], expected[side][keep[side]]
+        )
 
 
 def test_flag_ones():

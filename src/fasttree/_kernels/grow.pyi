@@ -18,6 +18,9 @@ def partition_order(
     goes_left: NDArray[np.uint8],
     spare: NDArray[np.uint32],
 ) -> int: ...
+def keep_order(
+    entries: NDArray[np.uint32], goes_left: NDArray[np.uint8], left: bool, place: int
+) -> None: ...
 def gather_keys(
     codes: NDArray[np.unsignedinteger[Any]],
     table: NDArray[np.signedinteger[Any]],

@@ -58,6 +58,7 @@ from fasttree._kernels.impurity cimport (
 )
 from fasttree._kernels.partition cimport (
     Parted,
+    keep_entries,
     partition_entries,
     partition_rows,
     partition_tile,
@@ -210,6 +211,13 @@ def partition_order(
     """Split sorted entries stably in two; return how many went left."""
     return partition_entries(
         &entries[0], entries.shape[0], &goes_left[0], &spare[0])
+
+
+def keep_order(
+    uint32_t[::1] entries, const uint8_t[::1] goes_left, bint left, int64_t place
+):
+    """Move one side's sorted entries to `place`: a test's view of it."""
+    keep_entries(&entries[0], entries.shape[0], &goes_left[0], left, place)
 
 
 def gather_keys(

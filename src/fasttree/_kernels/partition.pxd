@@ -8,7 +8,7 @@ branch would cost more than the second store.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
 
 from fasttree._kernels.histogram cimport fasttree_prefetch
 from fasttree._kernels.types cimport Split, entry_t
@@ -71,6 +71,28 @@ cdef inline int64_t partition_entries(
         right += 1 - side
     memcpy(entries + left, spare, right * sizeof(entry_t))
     return left
+
+
+cdef inline void keep_entries(
+    entry_t* entries,      # IN/OUT (n,)
+    int64_t n,
+    const uint8_t* goes_left,  # IN by row: 0 or 1
+    bint left,             # the side to keep
+    int64_t place,         # where its entries are to stand
+) noexcept nogil:
+    """Do as `partition_entries` does for one side; the other one is not kept."""
+    cdef int64_t i, at = 0, kept
+    cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
+    cdef entry_t mask = (new >> 2) - 1
+    cdef entry_t pending = 0, entry
+    for i in range(n):
+        entry = entries[i]
+        kept = goes_left[entry & mask] == left
+        pending |= entry & new
+        entries[at] = entry | pending
+        pending &= <entry_t>(kept - 1)
+        at += kept
+    memmove(entries + place, entries, at * sizeof(entry_t))
 
 
 cdef inline Parted partition_tile(

@@ -32,7 +32,11 @@ from fasttree._kernels.impurity cimport (
     clear_totals,
     node_stat,
 )
-from fasttree._kernels.partition cimport partition_entries, partition_rows
+from fasttree._kernels.partition cimport (
+    keep_entries,
+    partition_entries,
+    partition_rows,
+)
 from fasttree._kernels.random cimport child_key, draw_below
 from fasttree._kernels.records cimport (
     Arena,
@@ -217,6 +221,9 @@ cdef inline bint try_feature(
                        w.scratch.totals, limits, index, best)
     if is_constant(entries, stat.n):
         return False
+    if feature.categorical and stat.n <= limits.min_samples_category:
+        # All categories are pooled, here and below; it varies where that counts.
+        return limits.max_features < w.n_features
     if feature.categorical:
         scan_categories(entries, target, stat, limits, &w.scratch, best)
     else:
@@ -414,8 +421,13 @@ cdef inline bint grow_frames(
                 while bits:
                     f = 64 * word + trailing_zeros(bits)
                     bits &= bits - 1
-                    partition_entries(w.lists + f * w.capacity + begin, n,
-                                      w.goes_left, w.spare)
+                    entries = w.lists + f * w.capacity + begin
+                    if left.leaf or right.leaf:
+                        # A leaf needs its rows alone.
+                        keep_entries(entries, n, w.goes_left, right.leaf,
+                                     n_left if left.leaf else 0)
+                    else:
+                        partition_entries(entries, n, w.goes_left, w.spare)
         memcpy(mask + w.n_words, mask, w.n_words * sizeof(uint64_t))
         top += 1
     return True
