@@ -24,6 +24,8 @@ MODULES = [
     "growth",
     "sampling",
     "training",
+    "forest",
+    "outofbag",
     "pruning",
     "export",
     "drawing",

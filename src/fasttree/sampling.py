@@ -77,16 +77,13 @@ class SharedColumns:
         return int(np.clip(capacity, _LEAST_NARROW, kernels.MOST_NARROW_ROWS // 2))
 
     def make_growth(
-        self,
-        target: Any,
-        limits: tuple[Any, ...],
-        n_rows: int,
-        *,
-        timed: bool = False,
+        self, target: Any, limits: tuple[Any, ...], n_rows: int, *, shuffles: bool
     ) -> kernels.Growth:
         """Return a thread's memory for trees of at most `n_rows` rows each.
 
-        `target` and `limits` are those of `training`.
+        `target` and `limits` are those of `training`. With `shuffles` equal splits
+        are told apart by an order of the features that each node draws, whatever
+        `max_features` is.
         """
         return kernels.Growth(
             target.kind,
@@ -102,7 +99,7 @@ class SharedColumns:
             self.table.n_rows,
             n_rows,
             min(self.narrow_rows, n_rows),
-            timed,
+            shuffles,
             self,
         )
 

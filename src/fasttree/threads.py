@@ -84,8 +84,9 @@ def run(
 ) -> list[Any]:
     """Return ``[function(*task) for task in tasks]``, on up to `n_threads` threads.
 
-    The caller's thread takes part. The first exception is raised once every
-    task has ended, so that no kernel still writes into the caller's arrays.
+    The caller's thread takes part. After an exception no further task is begun; it is
+    raised once those that were have ended, so that no kernel still writes into the
+    caller's arrays.
     """
     if n_threads <= 1 or len(tasks) <= 1:
         return [function(*task) for task in tasks]
@@ -93,14 +94,19 @@ def run(
     results: list[Any] = [None] * len(tasks)
     positions = iter(range(len(tasks)))
     lock = threading.Lock()
+    failed = threading.Event()
 
     def drain() -> None:
-        while True:
-            with lock:
-                position = next(positions, None)
-            if position is None:
-                return
-            results[position] = function(*tasks[position])
+        try:
+            while not failed.is_set():
+                with lock:
+                    position = next(positions, None)
+                if position is None:
+                    return
+                results[position] = function(*tasks[position])
+        except BaseException:
+            failed.set()
+            raise
 
     n_helpers = min(n_threads, len(tasks)) - 1
     futures = [executor.submit(drain) for _ in range(n_helpers)]
@@ -110,7 +116,13 @@ def run(
     except BaseException as caught:  # noqa: BLE001 - re-raised below
         error = caught
     for future in futures:
-        future_error = future.exception()
+        while True:
+            try:
+                future_error = future.exception()
+                break
+            except KeyboardInterrupt as caught:  # while waiting here
+                failed.set()
+                error = error or caught
         error = error or future_error
     if error is not None:
         raise error

@@ -15,6 +15,7 @@ import numpy as np
 
 from fasttree import growth, sampling, threads
 from fasttree._kernels import encode
+from fasttree._kernels import forest as _kernel
 from fasttree._kernels import grow as kernels
 from fasttree.encoding import KeyColumn, Workspaces
 from fasttree.tree import Tree
@@ -144,15 +145,26 @@ def grow_classification_tree(
         raise ValueError(
             f"y has {n_classes} classes; at most {_MAX_CLASSES} are supported"
         )
-    table, y, sample_weight = _drop_weightless(table, y, sample_weight)
+    table, y, sample_weight = drop_weightless(table, y, sample_weight)
+    target = class_target(y, n_classes, sample_weight, params.criterion)
+    return _grow(table, target, params, n_threads)
+
+
+def class_target(
+    y: NDArray[np.int32],
+    n_classes: int,
+    sample_weight: NDArray[np.float64] | None,
+    criterion: str,
+) -> _Target:
+    """Return what the kernels need of classes."""
     weights = _weight_units(sample_weight, len(y))
     kind = _BINARY if n_classes <= 2 and weights.units is None else _CLASSES
     nlogn, quantum = None, 0.0
-    if params.criterion == "entropy":
+    if criterion == "entropy":
         nlogn, quantum = _nlogn_table(weights.total)
-    target = _Target(
+    return _Target(
         kind,
-        params.criterion,
+        criterion,
         n_classes,
         np.ascontiguousarray(y, np.uint16),
         weights,
@@ -161,7 +173,6 @@ def grow_classification_tree(
         nlogn,
         quantum,
     )
-    return _grow(table, target, params, n_threads)
 
 
 def grow_regression_tree(
@@ -195,8 +206,8 @@ def grow_regression_tree(
     """
     if params.criterion == "poisson":
         _check_poisson(y, sample_weight)
-    table, y, sample_weight = _drop_weightless(table, y, sample_weight)
-    target = _regression_target(y, sample_weight, params.criterion)
+    table, y, sample_weight = drop_weightless(table, y, sample_weight)
+    target = regression_target(y, sample_weight, params.criterion)
     return _grow(table, target, params, n_threads)
 
 
@@ -215,7 +226,7 @@ def _check_poisson(
         )
 
 
-def _regression_target(
+def regression_target(
     y: NDArray[np.float64], sample_weight: NDArray[np.float64] | None, criterion: str
 ) -> _Target:
     """Put `y` on a fixed-point grid, about a centre, and keep it to take means of."""
@@ -249,9 +260,10 @@ def _regression_target(
     )
 
 
-def _drop_weightless(
+def drop_weightless(
     table: EncodedTable, y: NDArray[Any], sample_weight: NDArray[np.float64] | None
 ) -> tuple[EncodedTable, NDArray[Any], NDArray[np.float64] | None]:
+    """Leave out the rows of weight zero."""
     if sample_weight is None or sample_weight.all():
         return table, y, sample_weight
     kept = np.flatnonzero(sample_weight)
@@ -328,23 +340,161 @@ def samples_features(params: GrowthParams, n_features: int) -> bool:
 
 
 def _grow_sampled(table: EncodedTable, target: _Target, params: GrowthParams) -> Tree:
-    columns = sampling.SharedColumns(table)
-    counts, units = None, target.weights.units
-    if counts_fit(target):
-        counts, units = units.astype(np.uint32), None
-        target = replace(target, kind=_BINARY)
-    limits = _limits(target, params, table.n_rows)
-    order = None
-    if target.criterion == "absolute_error":
-        order = _first_rows(target, table.n_rows)
-    grown = columns.make_growth(target, limits, table.n_rows)
-    grown.grow(
-        params.seed, counts, target.label, units, target.value, target.response, order
-    )
-    return sampling.take_tree(grown, target, table.n_features)
+    shared = SharedTarget.of_rows(target, params)
+    growth_space = shared.make_growth(sampling.SharedColumns(table))
+    return shared.grow(growth_space, params.seed, None, table.n_features)
 
 
-def counts_fit(target: _Target) -> bool:
+@dataclass(frozen=True)
+class SharedTarget:
+    """The target of trees that count the features they draw.
+
+    Made by `of_rows` for trees of all rows, or by `of_draws` for those whose rows are
+    drawn: then the weights of a tree are how often each row was, or what
+    `balanced_units` makes of that.
+    """
+
+    target: _Target
+    limits: tuple[Any, ...]
+    order: NDArray[np.uint32] | None  # rows of the root, None: by number
+    counts: NDArray[np.uint32] | None = None  # weights of all trees, for BINARY
+    units: NDArray[np.int64] | None = None  # weights of all trees, for other kinds
+
+    @classmethod
+    def of_rows(cls, target: _Target, params: GrowthParams) -> SharedTarget:
+        """Return the target for trees of all rows, with their own weights."""
+        counts, units = None, target.weights.units
+        if _counts_fit(target):
+            assert units is not None
+            counts, units = units.astype(np.uint32), None
+            target = replace(target, kind=_BINARY)
+        limits = _limits(target, params, _n_rows(target))
+        return cls(target, limits, _start_order(target), counts, units)
+
+    @classmethod
+    def of_draws(
+        cls,
+        y: NDArray[Any],
+        n_classes: int,
+        params: GrowthParams,
+        *,
+        n_draws: int,
+        most: int,
+        balances: bool,
+    ) -> SharedTarget:
+        """Return the target for trees whose rows are drawn.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_rows,)
+            Class codes, or targets if `n_classes` is 0.
+        n_classes : int
+        params : GrowthParams
+        n_draws : int
+            The most that the counts of a tree may sum up to.
+        most : int
+            The most that one row may be drawn.
+        balances : bool
+            Whether trees weigh their rows by `balanced_units`.
+        """
+        n_rows = len(y)
+        # The units are each tree's own; here is only what they sum up to.
+        weights = _Weights(np.empty(0, np.int64), n_draws, 1.0)
+        if n_classes == 0:
+            target = regression_target(y, None, params.criterion)
+            share = np.ldexp(y, target.response_exponent) - target.centre
+            largest = n_draws * float(np.abs(share).max())
+            exponent = _SUM_BITS - 1 - math.frexp(largest)[1]
+            value = np.rint(np.ldexp(share, exponent)).astype(np.int64)
+            target = replace(
+                target, weights=weights, value=value, value_exponent=exponent
+            )
+        else:
+            if balances:
+                exponent = _WEIGHT_BITS - math.frexp(float(n_draws))[1] - 1
+                scale = math.ldexp(1.0, exponent)
+                weights = replace(weights, total=int(n_draws * scale), scale=scale)
+            few = n_draws <= _kernel.MOST_BINARY_TOTAL and (
+                most <= _kernel.MOST_BINARY_WEIGHT
+            )
+            is_binary = n_classes <= 2 and few and not balances
+            target = class_target(y, n_classes, None, "gini")
+            nlogn, quantum = None, 0.0
+            if params.criterion == "entropy":
+                nlogn, quantum = _nlogn_table(weights.total)
+            target = replace(
+                target,
+                kind=_BINARY if is_binary else _CLASSES,
+                criterion=params.criterion,
+                weights=weights,
+                nlogn=nlogn,
+                quantum=quantum,
+            )
+        return cls(target, _limits(target, params, n_rows), _start_order(target))
+
+    def make_growth(
+        self, columns: sampling.SharedColumns, *, shuffles: bool = False
+    ) -> Any:
+        """Return a thread's memory for one tree after another."""
+        return columns.make_growth(
+            self.target, self.limits, columns.table.n_rows, shuffles=shuffles
+        )
+
+    def grow(
+        self,
+        growth_space: Any,
+        key: int,
+        counts: NDArray[np.uint32] | None,
+        n_features: int,
+        units: NDArray[np.int64] | None = None,
+    ) -> Tree:
+        """Grow the tree of `key`, of rows drawn `counts` times or of weight `units`."""
+        target = self.target
+        growth_space.grow(
+            key,
+            self.counts if counts is None else counts,
+            target.label,
+            self.units if units is None else units,
+            target.value,
+            target.response,
+            self.order,
+        )
+        return sampling.take_tree(growth_space, target, n_features)
+
+    def balanced_units(
+        self, y: NDArray[np.int32], counts: NDArray[np.uint32]
+    ) -> NDArray[np.int64]:
+        """Return weights of the rows that were drawn: each class weighs the same."""
+        weights = balanced_weights(y, counts, self.target.n_classes)
+        units = np.rint(weights * self.target.weights.scale).astype(np.int64)
+        units[counts > 0] = np.maximum(units[counts > 0], 1)
+        return units
+
+
+def balanced_weights(
+    y: NDArray[np.int32], counts: NDArray[np.uint32], n_classes: int
+) -> NDArray[np.float64]:
+    """Return weights under which each class that was drawn weighs the same."""
+    of_class = np.bincount(y, counts, minlength=n_classes)
+    present = of_class > 0
+    of_one = np.zeros(n_classes)
+    of_one[present] = counts.sum() / (present.sum() * of_class[present])
+    return of_one.take(y) * counts
+
+
+def _n_rows(target: _Target) -> int:
+    rows = target.response if target.label is None else target.label
+    assert rows is not None
+    return len(rows)
+
+
+def _start_order(target: _Target) -> NDArray[np.uint32] | None:
+    if target.criterion != "absolute_error":
+        return None
+    return _first_rows(target, _n_rows(target))
+
+
+def _counts_fit(target: _Target) -> bool:
     """Return whether two classes are weighted by small whole numbers."""
     units = target.weights.units
     return (
@@ -352,8 +502,8 @@ def counts_fit(target: _Target) -> bool:
         and target.n_classes <= 2
         and units is not None
         and target.weights.scale == 1.0
-        and target.weights.total <= sampling.kernels.MOST_BINARY_TOTAL
-        and int(units.max()) <= sampling.kernels.MOST_BINARY_WEIGHT
+        and target.weights.total <= _kernel.MOST_BINARY_TOTAL
+        and int(units.max()) <= _kernel.MOST_BINARY_WEIGHT
     )
 
 

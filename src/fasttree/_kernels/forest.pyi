@@ -18,6 +18,24 @@ def draw_weighted_counts(
     shift: int,
     counts: NDArray[np.uint32],
 ) -> None: ...
+def add_shares(
+    leaves: NDArray[np.int64],
+    counts: NDArray[np.uint32],
+    leaf_start: NDArray[np.int64],
+    leaf_class: NDArray[np.int32],
+    units: NDArray[np.int64],
+    sign: int,
+    sums: NDArray[np.int64],
+    n_trees: NDArray[np.int32],
+) -> None: ...
+def add_values(
+    leaves: NDArray[np.int64],
+    counts: NDArray[np.uint32],
+    units: NDArray[np.int64],
+    sign: int,
+    sums: NDArray[np.int64],
+    n_trees: NDArray[np.int32],
+) -> None: ...
 
 class Growth:
     def __init__(
@@ -35,11 +53,11 @@ class Growth:
         n_table_rows: int,
         n_rows: int,
         narrow_rows: int,
-        timed: bool,
+        shuffles: bool,
         owned: object,
     ) -> None: ...
     @property
-    def seconds_narrow(self) -> float: ...
+    def seconds(self) -> tuple[float, float]: ...
     def grow(
         self,
         key: int,

@@ -25,6 +25,7 @@ from fasttree._kernels.sampled cimport (
     grow_nodes,
     reserve_grower,
     reserve_stack,
+    seconds_now,
 )
 from fasttree._kernels.subtree cimport LOCAL_ROWS, must_be_leaf
 from fasttree._kernels.types cimport (
@@ -84,6 +85,40 @@ def draw_weighted_counts(
             counts[at] += 1
 
 
+def add_shares(
+    const int64_t[::1] leaves, const uint32_t[::1] counts,
+    const int64_t[::1] leaf_start, const int32_t[::1] leaf_class,
+    const int64_t[::1] units, int sign, int64_t[:, ::1] sums, int32_t[::1] n_trees,
+):
+    """Add a tree's class shares, in units, for the rows that it did not draw.
+
+    With a `sign` of -1 they are taken away.
+    """
+    cdef int64_t i, k
+    with nogil:
+        for i in range(leaves.shape[0]):
+            if counts[i]:
+                continue
+            n_trees[i] += sign
+            for k in range(leaf_start[leaves[i]], leaf_start[leaves[i] + 1]):
+                sums[i, leaf_class[k]] += sign * units[k]
+
+
+def add_values(
+    const int64_t[::1] leaves, const uint32_t[::1] counts, const int64_t[:, ::1] units,
+    int sign, int64_t[:, ::1] sums, int32_t[::1] n_trees,
+):
+    """Add a tree's values (n_leaves, n_outputs), for the rows that it did not draw."""
+    cdef int64_t i, k
+    with nogil:
+        for i in range(leaves.shape[0]):
+            if counts[i]:
+                continue
+            n_trees[i] += sign
+            for k in range(units.shape[1]):
+                sums[i, k] += sign * units[leaves[i], k]
+
+
 cdef class Growth:
     """One thread's memory for trees over a table, one after another.
 
@@ -99,8 +134,8 @@ cdef class Growth:
         Rows of the table, and most rows of a tree.
     narrow_rows : int
         Nodes of at most so many rows are copied.
-    timed : bool
-        Whether to take the time of narrow nodes.
+    shuffles : bool
+        Whether nodes draw an order of the features even to look at all of them.
     owned : object
         Kept alive.
     """
@@ -111,6 +146,7 @@ cdef class Growth:
     cdef int64_t* value
     cdef int64_t n_table_rows
     cdef int64_t capacity     # rows of a tree
+    cdef double seconds_all
     cdef object owned
 
     def __cinit__(
@@ -128,7 +164,7 @@ cdef class Growth:
         int64_t n_table_rows,
         int64_t n_rows,
         int64_t narrow_rows,
-        bint timed,
+        bint shuffles,
         object owned,
     ):
         cdef Grower* g = &self.g
@@ -143,7 +179,7 @@ cdef class Growth:
         g.n_features = <int32_t>(columns.shape[0] // sizeof(Column))
         g.n_words = (g.n_features + 63) // 64
         g.narrow_rows = narrow_rows
-        g.timed = timed
+        g.shuffles = shuffles
         g.target.kind = kind
         g.target.loss = loss
         g.target.entropy = entropy
@@ -183,9 +219,9 @@ cdef class Growth:
         free_grower(&self.g)
 
     @property
-    def seconds_narrow(self):
-        """Seconds that narrow nodes have taken so far, if timed."""
-        return self.g.seconds_narrow
+    def seconds(self):
+        """Seconds that wide and narrow nodes have taken so far."""
+        return self.seconds_all - self.g.seconds_narrow, self.g.seconds_narrow
 
     def grow(
         self, uint64_t key, const uint32_t[::1] counts, const uint16_t[::1] label,
@@ -218,6 +254,7 @@ cdef class Growth:
         cdef int64_t word
         cdef NodeStat stat
         cdef bint grown = True
+        cdef double started = seconds_now()
         if g.target.kind == BINARY and weight is not None:
             raise ValueError("weights are not for BINARY")
         g.arena.n_nodes = g.arena.n_payload = g.arena.n_words = 0
@@ -273,6 +310,7 @@ cdef class Growth:
                     grown = grow_nodes(
                         g, &g.wide, g.columns, &g.target, g.rows, g.stats, g.spare,
                         g.entries, NULL, 0)
+        self.seconds_all += seconds_now() - started
         if not grown:
             raise MemoryError("no memory for the nodes of a tree")
         return n > 0

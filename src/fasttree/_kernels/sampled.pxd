@@ -94,6 +94,7 @@ cdef struct Grower:
     int32_t n_features
     int64_t n_words           # of a mask of features
     int64_t narrow_rows       # nodes of at most so many rows are copied
+    bint shuffles             # draw an order even where all features are looked at
     const Codes* columns      # (n_features,) of the table
     Limits limits
     Target target             # by row of the table
@@ -121,8 +122,7 @@ cdef struct Grower:
     Scratch scratch
     MedianSpace medians       # ABSOLUTE
     Arena arena
-    double seconds_narrow     # with `timed`
-    bint timed
+    double seconds_narrow
 
 cdef extern from *:
     """
@@ -315,7 +315,7 @@ cdef inline Best find_split(
     best.split.feature = -1
     if target.loss == ABSOLUTE:
         rank_rows(&g.medians, target, ids, node.n)
-    if limits.max_features >= n_features:
+    if limits.max_features >= n_features and not g.shuffles:
         for word in range(g.n_words):
             bits = mask[word]
             while bits:
@@ -627,16 +627,14 @@ cdef inline bint grow_nodes(
                 g.narrow.frames[0] = frame
                 g.narrow.frames[0].begin = 0
                 memcpy(g.narrow.masks, mask, g.n_words * sizeof(uint64_t))
-                if g.timed:
-                    started = seconds_now()
+                started = seconds_now()
                 copy_columns(g, ids + begin, n, g.narrow.masks)
                 copy_targets(g, ids + begin, n)
                 if not grow_nodes(g, &g.narrow, g.own_columns, &g.own_target, g.ids,
                                   stats + (begin if binary else 0), g.own_spare,
                                   g.own_entries, ids + begin, first):
                     return False
-                if g.timed:
-                    g.seconds_narrow += seconds_now() - started
+                g.seconds_narrow += seconds_now() - started
                 top -= 1
                 continue
         if not reserve_nodes(&g.arena, 1):

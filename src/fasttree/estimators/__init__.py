@@ -5,6 +5,11 @@ from fasttree.estimators._decision_tree import (
     DecisionTreeRegressor,
 )
 from fasttree.estimators._extra_tree import ExtraTreeClassifier, ExtraTreeRegressor
+from fasttree.estimators._extra_trees import ExtraTreesClassifier, ExtraTreesRegressor
+from fasttree.estimators._random_forest import (
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from fasttree.estimators._saving import load
 
 __all__ = [
@@ -12,5 +17,9 @@ __all__ = [
     "DecisionTreeRegressor",
     "ExtraTreeClassifier",
     "ExtraTreeRegressor",
+    "ExtraTreesClassifier",
+    "ExtraTreesRegressor",
+    "RandomForestClassifier",
+    "RandomForestRegressor",
     "load",
 ]

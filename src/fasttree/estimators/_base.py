@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_CRITERION_ALIASES = {"log_loss": "entropy"}
+
 # Arrays are not scanned for infinity here: encoding and the schema do that.
 # Their dtype becomes numeric, or stays as it is where it may hold labels.
 _DTYPE = {False: "numeric", True: None}
@@ -239,6 +241,25 @@ class TableInputMixin(BaseEstimator):
         if sparse.issparse(X):
             return SparseRows(X, self.schema_)
         return self.schema_.to_matrix(X)
+
+    def _growth_params(self, n_rows: int, n_features: int) -> training.GrowthParams:
+        min_samples_leaf = resolve_min_samples(self.min_samples_leaf, n_rows, 1)
+        min_samples_split = resolve_min_samples(self.min_samples_split, n_rows, 2)
+        return training.GrowthParams(
+            criterion=_CRITERION_ALIASES.get(self.criterion, self.criterion),
+            max_depth=None if self.max_depth is None else int(self.max_depth),
+            min_samples_split=max(min_samples_split, 2 * min_samples_leaf),
+            min_samples_leaf=min_samples_leaf,
+            min_weight_fraction_leaf=float(self.min_weight_fraction_leaf),
+            min_samples_category=int(self.min_samples_category),
+            max_features=resolve_max_features(self.max_features, n_features),
+            max_leaf_nodes=(
+                None if self.max_leaf_nodes is None else int(self.max_leaf_nodes)
+            ),
+            min_impurity_decrease=float(self.min_impurity_decrease),
+            seed=resolve_seed(self.random_state),
+            splitter=self.splitter,
+        )
 
     def _n_threads(self) -> int:
         return resolve_n_jobs(self.n_jobs)

@@ -18,9 +18,6 @@ from fasttree.ensemble import Ensemble
 from fasttree.estimators._base import (
     TableInputMixin,
     old_state_on_error,
-    resolve_max_features,
-    resolve_min_samples,
-    resolve_seed,
 )
 from fasttree.estimators._saving import SavableMixin, make_state
 from fasttree.labels import encode_labels
@@ -34,8 +31,7 @@ if TYPE_CHECKING:
     from fasttree.model_state import ModelState
     from fasttree.table import EncodedTable
 
-_CRITERION_ALIASES = {"log_loss": "entropy"}
-_CONSTRAINTS: dict[str, list[Any]] = {
+CONSTRAINTS: dict[str, list[Any]] = {
     "splitter": [StrOptions({"best", "random"})],
     "max_depth": [Interval(Integral, 1, None, closed="left"), None],
     "min_samples_split": [
@@ -64,7 +60,7 @@ _CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-def _replace_deprecated(criterion: str) -> str:
+def replace_deprecated(criterion: str) -> str:
     """Return "squared_error" for "friedman_mse", with scikit-learn 1.9's warning."""
     if not isinstance(criterion, str) or criterion != "friedman_mse":
         return criterion
@@ -86,25 +82,6 @@ class BaseDecisionTree(SavableMixin, TableInputMixin):
     __metadata_request__predict_proba: ClassVar = {
         "check_input": metadata_routing.UNUSED
     }
-
-    def _growth_params(self, n_rows: int, n_features: int) -> training.GrowthParams:
-        min_samples_leaf = resolve_min_samples(self.min_samples_leaf, n_rows, 1)
-        min_samples_split = resolve_min_samples(self.min_samples_split, n_rows, 2)
-        return training.GrowthParams(
-            criterion=_CRITERION_ALIASES.get(self.criterion, self.criterion),
-            max_depth=None if self.max_depth is None else int(self.max_depth),
-            min_samples_split=max(min_samples_split, 2 * min_samples_leaf),
-            min_samples_leaf=min_samples_leaf,
-            min_weight_fraction_leaf=float(self.min_weight_fraction_leaf),
-            min_samples_category=int(self.min_samples_category),
-            max_features=resolve_max_features(self.max_features, n_features),
-            max_leaf_nodes=(
-                None if self.max_leaf_nodes is None else int(self.max_leaf_nodes)
-            ),
-            min_impurity_decrease=float(self.min_impurity_decrease),
-            seed=resolve_seed(self.random_state),
-            splitter=self.splitter,
-        )
 
     def _keep(self, table: EncodedTable, params: training.GrowthParams) -> None:
         if self.ccp_alpha > 0.0:
@@ -281,7 +258,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_CONSTRAINTS,
+        **CONSTRAINTS,
         "criterion": [StrOptions({"gini", "entropy", "log_loss"})],
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
@@ -489,7 +466,7 @@ default="squared_error"
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_CONSTRAINTS,
+        **CONSTRAINTS,
         "criterion": [StrOptions({"squared_error", "absolute_error", "poisson"})],
     }
 
@@ -512,7 +489,7 @@ default="squared_error"
         min_samples_category: int = 30,
         n_jobs: int | None = None,
     ) -> None:
-        self.criterion = _replace_deprecated(criterion)
+        self.criterion = replace_deprecated(criterion)
         self.splitter = splitter
         self.max_depth = max_depth
         self.min_samples_split = min_samples_split

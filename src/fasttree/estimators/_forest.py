@@ -1,0 +1,657 @@
+"""What the forests share: growing trees over one table, and their predictions."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.ensemble._bootstrap import _get_n_samples_bootstrap
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import compute_class_weight, compute_sample_weight
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from fasttree import pruning
+from fasttree.ensemble import Ensemble
+from fasttree.estimators._base import TableInputMixin, old_state_on_error
+from fasttree.estimators._decision_tree import CONSTRAINTS as TREE_CONSTRAINTS
+from fasttree.forest import Bootstrap, ForestTrainer, grow_trees
+from fasttree.labels import encode_labels
+from fasttree.outofbag import OutOfBag
+from fasttree.table import EncodedTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from fasttree.tree import Tree
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    **{name: TREE_CONSTRAINTS[name] for name in TREE_CONSTRAINTS if name != "splitter"},
+    "n_estimators": [Interval(Integral, 1, None, closed="left")],
+    "bootstrap": ["boolean"],
+    "oob_score": ["boolean", callable],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "max_samples": [
+        None,
+        Interval(RealNotInt, 0.0, None, closed="neither"),
+        Interval(Integral, 1, None, closed="left"),
+    ],
+    "max_time": [Interval(Real, 0.0, None, closed="neither"), None],
+    "max_bytes": [Interval(Integral, 1, None, closed="left"), None],
+    "oob_tolerance": [Interval(Real, 0.0, None, closed="left"), None],
+    "on_interrupt": [StrOptions({"raise", "keep"})],
+    "callback": [callable, None],
+}
+ROUND = 10  # trees between two looks at the out-of-bag score
+_PATIENCE = 3  # rounds in a row that have to change little
+_TELL_EVERY = 1.0  # seconds between two lines of progress
+
+
+class _Packed:
+    """The ensemble of a forest's trees, made when first asked for.
+
+    Users may change ``estimators_``; then it is made anew.
+    """
+
+    def __init__(self) -> None:
+        self._known: Ensemble | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), ()
+
+    def of(self, trees: list[Tree]) -> Ensemble:
+        known = self._known
+        if (
+            known is None
+            or len(known) != len(trees)
+            or any(a is not b for a, b in zip(known, trees, strict=True))
+        ):
+            known = self._known = Ensemble.from_trees(trees)
+        return known
+
+
+class Forest(TableInputMixin):
+    """Trees grown on one encoded table, each from rows and features of its own."""
+
+    splitter: ClassVar[str]
+    _default_bins: ClassVar[int | None]
+
+    def __len__(self) -> int:
+        """Return the number of trees."""
+        return len(self.estimators_)
+
+    def __getitem__(self, index: int) -> Any:
+        """Return a tree's estimator."""
+        return self.estimators_[index]
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the trees' estimators."""
+        return iter(self.estimators_)
+
+    # --- training ------------------------------------------------------------------
+
+    def _make_tree(self, tree: Tree | None = None, key: int = 0) -> Any:
+        """Return the estimator of a tree."""
+        model = self._tree_class()
+        for name in model.get_params(deep=False):
+            if hasattr(self, name):
+                setattr(model, name, getattr(self, name))
+        model.random_state, model.n_jobs = key >> 33, 1
+        if getattr(model, "class_weight", None) == "balanced_subsample":
+            model.class_weight = "balanced"
+        if tree is not None:
+            model.tree_ = tree
+            model.schema_ = self.schema_
+            model.n_features_in_ = self.n_features_in_
+            model.n_outputs_ = self.n_outputs_
+            model.max_features_ = self._max_features
+            self._set_target_attributes(model)
+        return model
+
+    def _read_table(
+        self, X: Any, sample_weight: NDArray[np.float64] | None
+    ) -> EncodedTable:
+        if isinstance(X, EncodedTable):
+            if self.max_bins not in (None, self._default_bins):
+                raise ValueError(
+                    f"max_bins must be None when X is an EncodedTable, got "
+                    f"{self.max_bins!r}; give it to EncodedTable.from_data"
+                )
+            if self.categorical_features is not None:
+                raise ValueError(
+                    f"categorical_features must be None when X is an EncodedTable, got "
+                    f"{self.categorical_features!r}; give it to EncodedTable.from_data"
+                )
+            return X
+        encode = EncodedTable.from_data
+        if self.splitter == "random":
+            encode = EncodedTable.for_drawn_splits
+        return encode(
+            X,
+            max_bins=self.max_bins,
+            categorical_features=self.categorical_features,
+            sample_weight=sample_weight,
+            n_jobs=self.n_jobs,
+        )
+
+    def _check_combinations(self) -> None:
+        if self.bootstrap:
+            return
+        if self.max_samples is not None:
+            raise ValueError(
+                "`max_samples` cannot be set if `bootstrap=False`. Either switch to "
+                "`bootstrap=True` or set `max_samples=None`."
+            )
+        if self.oob_score or self.oob_tolerance is not None:
+            raise ValueError("Out of bag estimation only available if bootstrap=True")
+
+    def _make_bootstrap(
+        self,
+        n_rows: int,
+        weights: NDArray[np.float64] | None,
+        groups: Any,
+        *,
+        balances: bool,
+    ) -> Bootstrap | None:
+        if not self.bootstrap:
+            if groups is not None:
+                raise ValueError("groups are drawn whole: they need bootstrap=True")
+            return None
+        group_of, n_groups = None, 0
+        if groups is not None:
+            labels = column_or_1d(groups)
+            if len(labels) != n_rows:
+                raise ValueError(
+                    f"groups must have one entry for each of {n_rows} rows, got "
+                    f"{len(labels)}"
+                )
+            names, group_of = np.unique(labels, return_inverse=True)
+            n_groups = len(names)
+            if weights is not None:
+                weights = np.bincount(group_of, weights, minlength=n_groups)
+        n_things = n_groups if groups is not None else n_rows
+        n_draws = _get_n_samples_bootstrap(n_things, self.max_samples, weights)
+        return Bootstrap(int(n_draws), weights, group_of, n_groups, balances)
+
+    def _grow(
+        self,
+        X: Any,
+        y: NDArray[Any],
+        n_classes: int,
+        weights: NDArray[np.float64] | None,
+        groups: Any,
+        *,
+        balances: bool = False,
+    ) -> None:
+        """Grow the trees that are missing, and set what is known of them."""
+        started = time.perf_counter()
+        n_threads = self._n_threads()
+        self._check_combinations()
+        if not self.warm_start or not hasattr(self, "estimators_"):
+            self.estimators_: list[Any] = []
+            self._keys: list[int] = []
+        n_before = len(self.estimators_)
+        n_more = self.n_estimators - n_before
+        if n_more < 0:
+            raise ValueError(
+                f"n_estimators={self.n_estimators} must be larger or equal to "
+                f"len(estimators_)={n_before} when warm_start==True"
+            )
+        bootstrap = self._make_bootstrap(len(y), weights, groups, balances=balances)
+        table = self._read_table(X, weights)
+        params = self._growth_params(len(y), table.n_features)
+        trainer = ForestTrainer(
+            table, y, n_classes, params, bootstrap, None if bootstrap else weights
+        )
+        encoded = time.perf_counter()
+        self.schema_ = table.schema
+        self.n_outputs_ = 1
+        self._max_features = params.max_features
+        if n_more == 0:
+            warnings.warn(
+                "Warm-start fitting without increasing n_estimators does not fit new "
+                "trees.",
+                UserWarning,
+                stacklevel=4,
+            )
+        self.estimator_ = self._make_tree()
+        keys = [trainer.key(number) for number in range(n_before, self.n_estimators)]
+        bag = None
+        if self.oob_score or self.oob_tolerance is not None:
+            bag = self._open_bag(X, y, n_classes, trainer)
+        progress = _Progress(self, trainer, n_before, bag, y)
+        trees = progress.run(keys, n_threads)
+        self.estimators_ = [
+            *self.estimators_,
+            *(
+                self._make_tree(tree, key)
+                for tree, key in zip(trees, keys, strict=False)
+            ),
+        ]
+        self._keys = [*self._keys, *keys[: len(trees)]]
+        self._draws = trainer.draws
+        self._packed = _Packed()
+        if self.oob_score and bag is not None:
+            self._set_oob(bag, y)
+        if self.verbose > 1:
+            progress.tell_phases(encoded - started, time.perf_counter() - started)
+
+    def _open_bag(
+        self,
+        X: Any,
+        y: NDArray[Any],
+        n_classes: int,
+        trainer: ForestTrainer,
+    ) -> OutOfBag:
+        """Return the sums of the trees that are there already."""
+        bag = OutOfBag(self._matrix(X), max(n_classes, 1), None if n_classes else y)
+        assert trainer.draws is not None
+        for model, key in zip(self.estimators_, self._keys, strict=True):
+            bag.add(model.tree_, trainer.draws.counts(key))
+        return bag
+
+    def _set_oob(self, bag: OutOfBag, y: NDArray[Any]) -> None:
+        if not bag.seen.all():
+            warnings.warn(
+                "Some inputs do not have OOB scores. This probably means too few "
+                "trees were used to compute any reliable OOB estimates.",
+                UserWarning,
+                stacklevel=5,
+            )
+        means = bag.means()
+        self._set_oob_attributes(means, y)
+
+    @property
+    def estimators_samples_(self) -> list[NDArray[np.intp]]:
+        """list of ndarray: the rows that each tree drew, as often as it did."""
+        check_is_fitted(self)
+        if self._draws is None:
+            return [np.arange(self._n_rows) for _ in self.estimators_]
+        return [
+            np.repeat(np.arange(self._draws.n_rows), self._draws.counts(key))
+            for key in self._keys
+        ]
+
+    # --- use -----------------------------------------------------------------------
+
+    @property
+    def _ensemble(self) -> Ensemble:
+        return self._packed.of([model.tree_ for model in self.estimators_])
+
+    def apply(self, X: ArrayLike) -> NDArray[np.intp]:
+        """Return the node number of the leaf that each row reaches in each tree.
+
+        Parameters
+        ----------
+        X : {array-like, sparse, data frame} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_estimators), intp
+        """
+        check_is_fitted(self)
+        return self._ensemble.leaves(self._matrix(X), self._n_threads())
+
+    def decision_path(self, X: ArrayLike) -> tuple[Any, NDArray[np.intp]]:
+        """Return which nodes each row goes through.
+
+        Parameters
+        ----------
+        X : {array-like, sparse, data frame} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        indicator : CSR matrix of shape (n_samples, n_nodes)
+            The trees' nodes stand side by side.
+        n_nodes_ptr : ndarray of shape (n_estimators + 1,)
+            Where the nodes of each tree begin.
+        """
+        leaves = self.apply(X)
+        trees = [model.tree_ for model in self.estimators_]
+        paths = [
+            tree.paths_to(np.ascontiguousarray(own))
+            for tree, own in zip(trees, leaves.T, strict=True)
+        ]
+        ends = np.cumsum([0] + [tree.node_count for tree in trees])
+        return sparse.hstack(paths).tocsr(), ends
+
+    @property
+    def feature_importances_(self) -> NDArray[np.float64]:
+        """ndarray of shape (n_features,): mean share in lowering the impurity."""
+        check_is_fitted(self)
+        of_trees = [
+            model.tree_.compute_feature_importances()
+            for model in self.estimators_
+            if model.tree_.node_count > 1
+        ]
+        if not of_trees:
+            return np.zeros(self.n_features_in_)
+        mean = np.mean(of_trees, axis=0, dtype=np.float64)
+        total = mean.sum()
+        return mean / total if total > 0.0 else mean
+
+
+class _Progress:
+    """One call of `fit`: grows trees until all are there or something ends it."""
+
+    def __init__(
+        self,
+        forest: Forest,
+        trainer: ForestTrainer,
+        n_before: int,
+        bag: OutOfBag | None,
+        y: NDArray[Any],
+    ) -> None:
+        self.forest, self.trainer, self.bag, self.y = forest, trainer, bag, y
+        self.n_before = n_before
+        self.started = self.told = time.perf_counter()
+        self.trees: dict[int, Tree] = {}
+        self.n_bytes = 0
+        self.stopped = False
+
+    def run(self, keys: list[int], n_threads: int) -> list[Tree]:
+        """Return the trees of the first of `keys`."""
+        forest = self.forest
+        step = len(keys)
+        if forest.oob_tolerance is not None:
+            step = ROUND
+        scores: list[float] = []
+        try:
+            for start in range(0, len(keys), step or 1):
+                self.first = start
+                part = keys[start : start + step]
+                grow_trees(self.trainer, part, n_threads, self.use, self.goes_on)
+                if forest.oob_tolerance is not None and self.converged(scores):
+                    break
+                if self.stopped:
+                    break
+        except KeyboardInterrupt:
+            if forest.on_interrupt == "raise" or 0 not in self.trees:
+                raise
+        n_kept = 0
+        while n_kept in self.trees:
+            n_kept += 1
+        if self.bag is not None and n_kept < len(self.trees):
+            # The trees after a gap are not kept.
+            for position in range(n_kept, len(keys)):
+                if position in self.trees:
+                    counts = self.trainer.draws.counts(keys[position])
+                    self.bag.add(self.trees[position], counts, -1)
+        if forest.verbose:
+            self.tell(n_kept, done=True)
+        return [self.trees[position] for position in range(n_kept)]
+
+    def use(self, position: int, tree: Tree, counts: NDArray[np.uint32] | None) -> None:
+        """Take a tree that a thread has grown."""
+        forest = self.forest
+        if getattr(forest, "ccp_alpha", 0.0) > 0.0:
+            tree = pruning.prune(tree, float(forest.ccp_alpha))
+        if self.bag is not None:
+            assert counts is not None
+            self.bag.add(tree, counts)
+        self.trees[self.first + position] = tree
+        n_done = len(self.trees)
+        if forest.max_bytes is not None:
+            self.n_bytes += tree.nbytes
+            self.stopped |= self.n_bytes >= forest.max_bytes
+        if forest.callback is not None and forest.callback(self.n_before + n_done):
+            self.stopped = True
+        if forest.verbose:
+            self.tell(n_done)
+
+    def goes_on(self) -> bool:
+        """Return whether another tree may be begun."""
+        if self.stopped:
+            return False
+        if self.forest.max_time is not None and self.trees:
+            elapsed = time.perf_counter() - self.started
+            self.stopped |= elapsed >= self.forest.max_time
+        return not self.stopped
+
+    def converged(self, scores: list[float]) -> bool:
+        """Return whether the out-of-bag score has changed little for some rounds."""
+        assert self.bag is not None
+        seen = self.bag.seen
+        if not seen.any():
+            return False
+        scores.append(self.forest.score_means(self.bag.means()[seen], self.y[seen]))
+        recent = np.abs(np.diff(scores[-_PATIENCE - 1 :]))
+        return len(recent) == _PATIENCE and bool(
+            (recent <= self.forest.oob_tolerance).all()
+        )
+
+    def tell(self, n_done: int, *, done: bool = False) -> None:
+        """Print how many trees there are, and how fast they come."""
+        now = time.perf_counter()
+        if not done and now - self.told < _TELL_EVERY:
+            return
+        self.told = now
+        rate = n_done / max(now - self.started, 1e-9)
+        name = type(self.forest).__name__
+        print(
+            f"[{name}] {self.n_before + n_done} of {self.forest.n_estimators} trees, "
+            f"{rate:.3g} trees/s",
+            file=sys.stdout,
+            flush=True,
+        )
+
+    def tell_phases(self, encoding: float, total: float) -> None:
+        """Print where the time went: of all threads together, but for encoding."""
+        phases = self.trainer.phases
+        for name, seconds in (
+            ("encode", encoding),
+            ("draw rows", phases.draw),
+            ("wide nodes", phases.wide),
+            ("narrow nodes", phases.narrow),
+            ("whole trees", phases.grow),
+            ("trees' arrays", phases.tree),
+            ("out of bag, pruning", phases.after),
+            ("fit, by the clock", total),
+        ):
+            print(f"[{type(self.forest).__name__}] {name:<20} {seconds:9.4f} s")
+
+
+class ForestClassifier(ClassifierMixin, Forest):
+    """What forests for classification share."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: ArrayLike | EncodedTable,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Grow the trees.
+
+        Parameters
+        ----------
+        X : {array-like, sparse, data frame, EncodedTable} of shape \
+(n_samples, n_features)
+            NaN and None are missing values; what a sparse matrix does not store is
+            0.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative. With a bootstrap they are the rows'
+            chances of being drawn, else the weights of the trees' rows.
+        groups : array-like of shape (n_samples,), default=None
+            Rows of one group are drawn together or not at all, so that no tree has
+            seen the group of a row that is out of its bag. `max_samples` is then of
+            the groups.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data cannot be used; an earlier fit is kept.
+        """
+        with old_state_on_error(self):
+            X, y = self._check_data(X, y, y_numeric=False, check_input=True)
+            if y.dtype.kind not in "iub":
+                check_classification_targets(y)
+            classes, codes = encode_labels(y)
+            of_classes, balances = self._weights_of_classes(y, classes, sample_weight)
+            weights = self._check_weights(sample_weight, of_classes, X)
+            self.classes_ = classes
+            self.n_classes_ = len(classes)
+            self._n_rows = len(y)
+            self._grow(X, codes, len(classes), weights, groups, balances=balances)
+        return self
+
+    def _weights_of_classes(
+        self, y: NDArray[Any], classes: NDArray[Any], sample_weight: Any
+    ) -> tuple[NDArray[np.float64] | None, bool]:
+        """Return the rows' class weights, and whether trees balance their own."""
+        given = self.class_weight
+        if given is None:
+            return None, False
+        if isinstance(given, str):
+            if self.warm_start:
+                warnings.warn(
+                    'class_weight presets "balanced" or "balanced_subsample" are not '
+                    "recommended for warm_start if the fitted data differs from the "
+                    "full dataset: the classes' frequencies are those of this call.",
+                    UserWarning,
+                    stacklevel=4,
+                )
+            if given == "balanced_subsample" and self.bootstrap:
+                return None, True
+            of_class = compute_class_weight(
+                "balanced", classes=classes, y=y, sample_weight=sample_weight
+            )
+            given = dict(zip(classes.tolist(), of_class.tolist(), strict=True))
+        return compute_sample_weight(given, y), False
+
+    def _set_target_attributes(self, model: Any) -> None:
+        # As in scikit-learn, a tree of a forest knows classes by number.
+        model.classes_ = np.arange(self.n_classes_, dtype=np.float64)
+        model.n_classes_ = self.n_classes_
+
+    def score_means(self, means: NDArray[np.float64], y: NDArray[Any]) -> float:
+        """Return the score of predictions for rows out of the bag."""
+        score = self.oob_score if callable(self.oob_score) else accuracy_score
+        return score(y, means.argmax(axis=1))  # of class numbers, as in scikit-learn
+
+    def _set_oob_attributes(self, means: NDArray[np.float64], y: NDArray[Any]) -> None:
+        self.oob_decision_function_ = means
+        self.oob_score_ = self.score_means(means, y)
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the class of the largest mean share over the trees.
+
+        Parameters
+        ----------
+        X : {array-like, sparse, data frame} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        return self.classes_.take(self.predict_proba(X).argmax(axis=1))
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return the means over the trees of the class fractions of each row's leaf.
+
+        Parameters
+        ----------
+        X : {array-like, sparse, data frame} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), float64
+            Columns in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        return self._ensemble.mean_shares(self._matrix(X), self._n_threads())
+
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return the logarithm of `predict_proba`, -inf where that is 0."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+
+class ForestRegressor(RegressorMixin, Forest):
+    """What forests for regression share."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: ArrayLike | EncodedTable,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Grow the trees.
+
+        Parameters
+        ----------
+        X : {array-like, sparse, data frame, EncodedTable} of shape \
+(n_samples, n_features)
+            NaN and None are missing values; what a sparse matrix does not store is
+            0.
+        y : array-like of shape (n_samples,)
+            Finite numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative. With a bootstrap they are the rows'
+            chances of being drawn, else the weights of the trees' rows.
+        groups : array-like of shape (n_samples,), default=None
+            Rows of one group are drawn together or not at all, so that no tree has
+            seen the group of a row that is out of its bag. `max_samples` is then of
+            the groups.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data cannot be used; an earlier fit is kept.
+        """
+        with old_state_on_error(self):
+            X, y = self._check_data(X, y, y_numeric=True, check_input=True)
+            weights = self._check_weights(sample_weight, None, X)
+            self._n_rows = len(y)
+            self._grow(X, np.ascontiguousarray(y), 0, weights, groups)
+        return self
+
+    def _set_target_attributes(self, model: Any) -> None:
+        """Do nothing: regression has no classes."""
+
+    def score_means(self, means: NDArray[np.float64], y: NDArray[Any]) -> float:
+        """Return the score of predictions for rows out of the bag."""
+        score = self.oob_score if callable(self.oob_score) else r2_score
+        return score(y, means[:, 0])
+
+    def _set_oob_attributes(self, means: NDArray[np.float64], y: NDArray[Any]) -> None:
+        self.oob_prediction_ = means[:, 0]
+        self.oob_score_ = self.score_means(means, y)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return the mean over the trees of the values of each row's leaf.
+
+        Parameters
+        ----------
+        X : {array-like, sparse, data frame} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+        """
+        check_is_fitted(self)
+        return self._ensemble.mean_values(self._matrix(X), self._n_threads())
