@@ -1,0 +1,454 @@
+"""The best split of a leaf by sums of gradients and hessians.
+
+A split gains what it lowers the second-order loss by (Chen and Guestrin, "XGBoost: A
+Scalable Tree Boosting System", KDD 2016), without the factor 1/2::
+
+    gl**2 / (hl + l2) + gr**2 / (hr + l2) - g**2 / (h + l2)
+
+All sums are in the tree's units; the units are powers of two, so that they change no
+bit of a gain. Ties: the lower feature, missing values to the right, the lower code.
+
+Histograms have no counts of rows. `min_samples_leaf` is a bound on the hessian where
+all rows have the same; elsewhere, a split whose sides are too light to be sure of
+their rows has them counted before it is accepted.
+"""
+
+from libc.math cimport INFINITY
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from fasttree._kernels.gradient_histogram cimport (
+    count_rows, gradient_of, hessian_of
+)
+
+cdef enum:
+    MAX_ONE_HOT = 4            # categories: up to so many, each is tried alone
+
+# A column as boosting sees it. It is a byte of a tile, or shares one with other
+# columns that are never away from their most frequent value in the same row.
+cdef struct Feature:
+    int32_t slot               # tile * 8 + byte
+    int32_t first              # bundled: the byte of its first code but the default
+    int32_t default_code       # bundled: the most frequent code; else -1
+    int32_t n_codes            # code of a missing value
+    uint8_t has_missing
+    uint8_t categorical
+    int8_t monotonic          # 1: increasing, -1: decreasing
+    uint8_t unused
+
+cdef struct Regularization:
+    double l2                  # units of the hessian
+    double min_hessian         # units: the least of a side
+    double sure_hessian        # units: so much is surely min_samples_leaf rows
+    int64_t min_samples_leaf
+    double gradient_unit       # what one unit is, powers of two
+    double hessian_unit
+    double cat_smooth
+    double cat_l2
+    int64_t max_cat_threshold
+    int64_t min_data_per_group
+    bint any_monotonic
+
+# The rows and sums of a leaf.
+cdef struct LeafView:
+    const uint32_t* rows       # NULL: the rows 0 to n - 1
+    int64_t n
+    uint64_t sums
+    double low, high           # bounds of its value, units of gradient / hessian
+
+cdef struct GradientSplit:
+    double score               # units; -inf: none
+    uint64_t left              # sums
+    int32_t feature
+    int32_t code               # numeric: last code that goes left
+    uint8_t missing_left
+    uint8_t saw_missing        # the leaf has rows with a missing value
+    uint8_t categorical
+    uint64_t set[4]            # codes that go left, the missing one too
+
+# Memory of one worker.
+cdef struct ScanSpace:
+    uint64_t block[4096]
+    uint64_t cells[257]
+    uint64_t left[2][256]
+    double score[2][256]
+    uint32_t counts[256]
+    double key[256]
+    int32_t order[256]
+
+
+cdef inline void clear_split(GradientSplit* split) noexcept nogil:
+    split.score = -INFINITY
+    split.feature = -1
+
+
+cdef inline bint is_better(
+    double score, int32_t feature, const GradientSplit* best
+) noexcept nogil:
+    return score > best.score or (score == best.score and feature < best.feature)
+
+
+cdef inline double score_of(double g, double h) noexcept nogil:
+    return g * g / h if h > 0.0 else 0.0
+
+
+cdef inline void score_all(
+    const uint64_t* left, int64_t n, uint64_t total, const Regularization* reg,
+    double* score
+) noexcept nogil:
+    """Score each of n splits; -1 where a side is too light."""
+    cdef int64_t b
+    cdef double G = gradient_of(total), H = hessian_of(total)
+    cdef double least = reg.min_hessian, l2 = reg.l2
+    cdef double gl, hl, gr, hr, kl, kr, s
+    for b in range(n):
+        gl = gradient_of(left[b])
+        hl = hessian_of(left[b])
+        gr = G - gl
+        hr = H - hl
+        kl = hl + l2
+        kr = hr + l2
+        s = (gl * gl * kr + gr * gr * kl) / (kl * kr)
+        score[b] = s if (hl >= least) & (hr >= least) else -1.0
+
+
+cdef inline double clip(double x, double low, double high) noexcept nogil:
+    return low if x < low else (high if x > high else x)
+
+
+cdef inline double gain_of_value(
+    double g, double h, double l2, double value
+) noexcept nogil:
+    """What a leaf of a given value gains: -2 g v - (h + l2) v**2."""
+    return -2.0 * g * value - (h + l2) * value * value
+
+
+cdef inline double best_value(
+    uint64_t sums, double l2, const LeafView* leaf
+) noexcept nogil:
+    """Value of a leaf inside its parent's bounds, units of gradient / hessian."""
+    cdef double h = hessian_of(sums) + l2
+    if h <= 0.0:
+        return 0.0
+    return clip(-<double>gradient_of(sums) / h, leaf.low, leaf.high)
+
+
+cdef inline void score_bounded(
+    const uint64_t* left, int64_t n, const LeafView* leaf, int monotonic,
+    const Regularization* reg, double* score
+) noexcept nogil:
+    """Do as score_all does under bounds of values and a direction."""
+    cdef int64_t b
+    cdef double hl, hr, vl, vr
+    cdef uint64_t right
+    for b in range(n):
+        right = leaf.sums - left[b]
+        hl = hessian_of(left[b])
+        hr = hessian_of(right)
+        if hl < reg.min_hessian or hr < reg.min_hessian:
+            score[b] = -INFINITY
+            continue
+        vl = best_value(left[b], reg.l2, leaf)
+        vr = best_value(right, reg.l2, leaf)
+        if (monotonic > 0 and vl > vr) or (monotonic < 0 and vl < vr):
+            score[b] = -INFINITY
+            continue
+        score[b] = (gain_of_value(gradient_of(left[b]), hl, reg.l2, vl)
+                    + gain_of_value(gradient_of(right), hr, reg.l2, vr))
+
+
+cdef inline double own_score(
+    const LeafView* leaf, const Regularization* reg
+) noexcept nogil:
+    """Score that a split of the leaf must exceed."""
+    cdef double h = hessian_of(leaf.sums) + reg.l2
+    if reg.any_monotonic:
+        return gain_of_value(gradient_of(leaf.sums), hessian_of(leaf.sums), reg.l2,
+                             best_value(leaf.sums, reg.l2, leaf))
+    return score_of(gradient_of(leaf.sums), h)
+
+
+cdef inline bint is_sure(
+    uint64_t left, uint64_t total, const Regularization* reg
+) noexcept nogil:
+    return (hessian_of(left) >= reg.sure_hessian
+            and hessian_of(total - left) >= reg.sure_hessian)
+
+
+cdef inline int64_t argmax(
+    const double* score, int64_t n, double* best
+) noexcept nogil:
+    """Return the first position above `best`, which it raises, of the largest."""
+    cdef int64_t b, at = -1
+    cdef double top = best[0]
+    for b in range(n):
+        if score[b] > top:
+            top = score[b]
+            at = b
+    best[0] = top
+    return at
+
+
+cdef inline const uint64_t* feature_cells(
+    const Feature* feature, const uint64_t* bins, uint64_t total, uint64_t* cells
+) noexcept nogil:
+    """Return the feature's bins in order of its codes; `bins` are of its slot."""
+    cdef int64_t b, n = feature.n_codes + feature.has_missing
+    cdef int64_t d = feature.default_code
+    cdef uint64_t rest = total
+    if d < 0:
+        return bins
+    for b in range(d):
+        cells[b] = bins[feature.first + b]
+        rest -= cells[b]
+    for b in range(d + 1, n):
+        cells[b] = bins[feature.first + b - 1]
+        rest -= cells[b]
+    cells[d] = rest
+    return cells
+
+
+cdef inline void count_codes(
+    const Feature* feature, const uint8_t* const* columns,
+    const LeafView* leaf, uint32_t* counts
+) noexcept nogil:
+    """Count the leaf's rows of each code of a feature."""
+    cdef int64_t b, n = feature.n_codes + feature.has_missing
+    cdef int64_t d = feature.default_code
+    cdef uint32_t rest
+    count_rows(columns[feature.slot], leaf.rows, leaf.n, counts)
+    if d < 0:
+        return
+    # In place: code b stands at or after b.
+    rest = <uint32_t>leaf.n
+    for b in range(n - 1):
+        rest -= counts[feature.first + b]
+    if feature.first > 0:
+        for b in range(n - 1):
+            counts[b] = counts[feature.first + b]
+    for b in range(n - 1, d, -1):
+        counts[b] = counts[b - 1]
+    counts[d] = rest
+
+
+cdef inline double least_score(double own, const GradientSplit* best) noexcept nogil:
+    """Score that a split has to exceed: the best one's, or the leaf's own.
+
+    Rounding must not make a split of nothing look like a gain.
+    """
+    cdef double floor = own + 1e-12 * (own if own > 0.0 else -own)
+    return best.score if best.score > floor else floor
+
+
+cdef inline void scan_numeric(
+    const uint8_t* const* columns, const Feature* feature, int32_t number,
+    const uint64_t* bins, const LeafView* leaf, double own,
+    const Regularization* reg, ScanSpace* space, GradientSplit* best
+) noexcept nogil:
+    """Put the feature's best split into `best` if it is better."""
+    cdef const uint64_t* cells = feature_cells(
+        feature, bins, leaf.sums, space.cells)
+    cdef int64_t n_codes = feature.n_codes, n, b, count, at = -1, low, high
+    cdef uint64_t sums = 0, missing = 0
+    cdef int direction, n_directions = 1, way = 0
+    cdef double floor = least_score(own, best), top = floor
+    cdef int64_t[2] length
+    if n_codes < 1:
+        return
+    if feature.has_missing:
+        missing = cells[n_codes]
+    for b in range(n_codes):
+        sums += cells[b]
+        space.left[0][b] = sums
+    length[0] = n_codes - 1
+    if missing != 0:
+        length[0] = n_codes
+        length[1] = n_codes - 1
+        n_directions = 2
+        for b in range(n_codes - 1):
+            space.left[1][b] = space.left[0][b] + missing
+    for direction in range(n_directions):
+        n = length[direction]
+        if reg.any_monotonic:
+            score_bounded(space.left[direction], n, leaf, feature.monotonic, reg,
+                          space.score[direction])
+        else:
+            score_all(space.left[direction], n, leaf.sums, reg,
+                      space.score[direction])
+        b = argmax(space.score[direction], n, &top)
+        if b >= 0:
+            at = b
+            way = direction
+    if at < 0:
+        return
+    if not is_sure(space.left[way][at], leaf.sums, reg):
+        # Count, and try again among the splits that leave rows enough.
+        count_codes(feature, columns, leaf, space.counts)
+        top = floor
+        at = -1
+        for direction in range(n_directions):
+            count = space.counts[n_codes] if direction else 0
+            for b in range(length[direction]):
+                count += space.counts[b]
+                if space.score[direction][b] > top:
+                    if (count >= reg.min_samples_leaf
+                            and leaf.n - count >= reg.min_samples_leaf):
+                        top = space.score[direction][b]
+                        at = b
+                        way = direction
+        if at < 0:
+            return
+    # The middle of the empty codes that follow.
+    low = high = at
+    while high + 1 < n_codes and cells[high + 1] == 0:
+        high += 1
+    if high + 1 < n_codes:
+        low = at + (high - at) // 2
+    else:
+        low = n_codes - 1
+    best.score = top
+    best.left = space.left[way][at]
+    best.feature = number
+    best.code = <int32_t>low
+    best.missing_left = way
+    best.saw_missing = missing != 0
+    best.categorical = False
+
+
+cdef inline void sort_by_key(
+    int32_t* order, const double* key, int64_t n
+) noexcept nogil:
+    """Sort by key, ties by number: Shell's method, for at most 256 entries."""
+    cdef int64_t gap = 1, i, j
+    cdef int32_t item
+    while gap < n // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(gap, n):
+            item = order[i]
+            j = i
+            while j >= gap and (
+                key[order[j - gap]] > key[item]
+                or (key[order[j - gap]] == key[item] and order[j - gap] > item)
+            ):
+                order[j] = order[j - gap]
+                j -= gap
+            order[j] = item
+        gap //= 3
+
+
+cdef inline void keep_set(
+    GradientSplit* best, double score, int32_t number, uint64_t left,
+    const int32_t* codes, int64_t n
+) noexcept nogil:
+    cdef int64_t i
+    best.score = score
+    best.feature = number
+    best.left = left
+    best.code = -1
+    best.categorical = True
+    best.saw_missing = False
+    for i in range(4):
+        best.set[i] = 0
+    for i in range(n):
+        best.set[codes[i] >> 6] |= <uint64_t>1 << (codes[i] & 63)
+
+
+cdef inline bint has_rows(
+    const uint32_t* counts, const int32_t* codes, int64_t n, const LeafView* leaf,
+    const Regularization* reg
+) noexcept nogil:
+    cdef int64_t i, count = 0
+    for i in range(n):
+        count += counts[codes[i]]
+    return (count >= reg.min_samples_leaf
+            and leaf.n - count >= reg.min_samples_leaf)
+
+
+cdef inline void scan_categorical(
+    const uint8_t* const* columns, const Feature* feature, int32_t number,
+    const uint64_t* cells, const LeafView* leaf, double own,
+    const Regularization* reg, ScanSpace* space, GradientSplit* best
+) noexcept nogil:
+    """Put the best set of categories into `best` if it is better.
+
+    Up to four categories are tried one against the rest. More are sorted by
+    gradient / (hessian + cat_smooth) and taken from either end (Fisher 1958;
+    LightGBM's bounds): those of fewer rows than cat_smooth take no part, at most
+    max_cat_threshold go left, a group has at least min_data_per_group rows, and
+    cat_l2 is added to l2. A missing value is one more category.
+    """
+    cdef int64_t n_codes = feature.n_codes + feature.has_missing
+    cdef int64_t b, i, used = 0, most, count, group, counted = 0
+    cdef double G = gradient_of(leaf.sums), H = hessian_of(leaf.sums)
+    cdef double l2 = reg.l2, gl, hl, gr, hr, score
+    cdef double floor = least_score(own, best)
+    cdef uint64_t sums
+    cdef int direction
+    cdef int32_t* order = space.order
+    if feature.default_code >= 0 or n_codes < 2:
+        return
+    for b in range(n_codes):
+        if cells[b] != 0:
+            counted += 1
+    if counted < 2:
+        return
+    count_codes(feature, columns, leaf, space.counts)
+    if counted <= MAX_ONE_HOT:
+        for b in range(n_codes):
+            if cells[b] == 0:
+                continue
+            order[0] = <int32_t>b
+            gl = gradient_of(cells[b])
+            hl = hessian_of(cells[b])
+            hr = H - hl
+            if hl < reg.min_hessian or hr < reg.min_hessian:
+                continue
+            score = score_of(gl, hl + l2) + score_of(G - gl, hr + l2)
+            if score > floor and has_rows(space.counts, order, 1, leaf, reg):
+                floor = score
+                keep_set(best, score, number, cells[b], order, 1)
+                best.saw_missing = feature.has_missing and cells[feature.n_codes] != 0
+        return
+    for b in range(n_codes):
+        if space.counts[b] >= reg.cat_smooth:
+            space.key[b] = (gradient_of(cells[b]) * reg.gradient_unit
+                            / (hessian_of(cells[b]) * reg.hessian_unit
+                               + reg.cat_smooth))
+            order[used] = <int32_t>b
+            used += 1
+    if used < 2:
+        return
+    l2 += reg.cat_l2 / reg.hessian_unit
+    most = min(reg.max_cat_threshold, (used + 1) // 2)
+    sort_by_key(order, space.key, used)
+    for direction in range(2):
+        if direction:
+            for i in range(used // 2):
+                b = order[i]
+                order[i] = order[used - 1 - i]
+                order[used - 1 - i] = <int32_t>b
+        sums = 0
+        count = group = 0
+        for i in range(min(used, most)):
+            b = order[i]
+            sums += cells[b]
+            count += space.counts[b]
+            group += space.counts[b]
+            hl = hessian_of(sums)
+            hr = H - hl
+            if count < reg.min_samples_leaf or hl < reg.min_hessian:
+                continue
+            if (leaf.n - count < reg.min_samples_leaf
+                    or leaf.n - count < reg.min_data_per_group
+                    or hr < reg.min_hessian):
+                break
+            if group < reg.min_data_per_group:
+                continue
+            group = 0
+            gl = gradient_of(sums)
+            gr = G - gl
+            score = score_of(gl, hl + l2) + score_of(gr, hr + l2)
+            if score > floor:
+                floor = score
+                keep_set(best, score, number, sums, order, i + 1)
+                best.saw_missing = feature.has_missing and cells[feature.n_codes] != 0
