@@ -26,6 +26,8 @@ MODULES = [
     "training",
     "forest",
     "outofbag",
+    "boosting",
+    "losses",
     "pruning",
     "export",
     "drawing",
@@ -50,6 +52,12 @@ KERNELS = [
     "sampled",
     "traverse",
     "nodes",
+    "team",
+    "portable_math",
+    "gradient_histogram",
+    "leaf_split",
+    "objective",
+    "ranking",
 ]
 
 

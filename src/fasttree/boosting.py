@@ -11,6 +11,8 @@ import numpy as np
 
 from fasttree import threads
 from fasttree._kernels import boost as kernels
+from fasttree.encoding import halfway
+from fasttree.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -209,6 +211,10 @@ class Boosting:
         if n_rows * n_features < SERIAL_BELOW:
             n_threads = 1
         self.n_threads = n_threads
+        self.raw = raw
+        #: Mask of the rows that the next tree grows from, None: all.
+        self.sampled: NDArray[np.bool_] | None = None
+        self._sample: NDArray[np.uint32] | None = None
         features = layout.features.copy()
         features["monotonic"] = monotonic
         tile = features["slot"] // TILE
@@ -251,6 +257,41 @@ class Boosting:
     def booster(self) -> Any:
         return self._booster
 
+    def sample(
+        self, output: int, key: int, fraction: float, rates: tuple[float, float] | None
+    ) -> None:
+        """Draw the rows of the next tree from an output's gradients.
+
+        Parameters
+        ----------
+        output : int
+        key : int
+            Of the random numbers.
+        fraction : float
+            Chance of each row.
+        rates : tuple of two floats, or None
+            GOSS: the fraction of rows with the largest gradients, all of which are
+            taken, and the fraction of all rows that is drawn from the others.
+        """
+        rest, threshold = 0.0, -1.0
+        if rates is not None:
+            top, other = rates
+            fraction, rest = 1.0, min(1.0, other / (1.0 - top))
+            g, h = self._booster.gradients
+            size = np.abs(g[output] * h[output])
+            at = max(0, len(size) - max(1, round(top * len(size))) - 1)
+            threshold = float(np.partition(size, at)[at])
+        rows = self._booster.sample(output, key, fraction, rest, threshold)
+        if not len(rows):
+            rows = np.zeros(1, np.uint32)
+        self._sample = rows
+        self.sampled = np.zeros(self.raw.shape[1], bool)
+        self.sampled[rows] = True
+
+    def grow(self, output: int, key: int) -> NDArray[Any]:
+        """Return the nodes of a tree grown from an output's gradients."""
+        return self._booster.grow(output, key, self._sample)
+
     def run(self, work: Callable[[], Any]) -> Any:
         """Return `work()`, whose calls of the booster the other threads help with."""
         booster = self._booster
@@ -272,3 +313,104 @@ class Boosting:
 
         threads.run(take_part, [()] * self.n_threads, self.n_threads)
         return results[0]
+
+
+def draw_key(seed: int, number: int) -> int:
+    """Return the key of the random numbers of a tree: splitmix64 of both."""
+    mask = (1 << 64) - 1
+    x = (seed + (number + 1) * 0x9E3779B97F4A7C15) & mask
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
+    return x ^ (x >> 31)
+
+
+class TreeMaker:
+    """Turns grown nodes into trees: codes become thresholds and sets of categories."""
+
+    def __init__(self, table: EncodedTable, layout: Layout) -> None:
+        self._n_features = table.n_features
+        self._code_of = layout.code_of
+        self._n_codes = np.array([c.n_codes for c in table.columns], np.int32)
+        cuts = [self._cuts(column) for column in table.columns]
+        self._cuts_of = np.concatenate(cuts)
+        self._start = np.cumsum([0, *map(len, cuts)])[:-1]
+
+    @staticmethod
+    def _cuts(column: Column) -> NDArray[np.float64]:
+        """Return the threshold behind each code."""
+        if column.lower is None or column.upper is None or not len(column.upper):
+            return np.full(1, np.inf)
+        dtype = np.float32 if column.single else np.float64
+        middle = halfway(
+            column.upper[:-1].astype(dtype), column.lower[1:].astype(dtype)
+        )
+        return np.append(middle.astype(np.float64), np.inf)
+
+    def make(self, nodes: NDArray[Any]) -> Tree:
+        """Return the tree of the nodes that `Boosting.grow` returned.
+
+        The weight of a node is its hessian, and impurities are such that a split
+        lowers their weighted sum by its gain.
+        """
+        n = len(nodes)
+        order, left, right = (np.empty(n, np.int32) for _ in range(3))
+        kernels.order_nodes(
+            np.ascontiguousarray(nodes["left"]),
+            np.ascontiguousarray(nodes["right"]),
+            order,
+            left,
+            right,
+            np.empty(n + 1, np.int32),
+        )
+        nodes = nodes[order]
+        is_leaf = left < 0
+        feature = np.where(is_leaf, -2, nodes["feature"]).astype(np.int32)
+        at = np.where(is_leaf | (nodes["code"] < 0), 0, nodes["feature"])
+        threshold = self._cuts_of[self._start[at] + np.maximum(nodes["code"], 0)]
+        threshold[is_leaf] = -2.0
+        hessian = nodes["sum_hessian"]
+        mean = np.divide(
+            nodes["sum_gradient"], hessian, out=np.zeros(n), where=hessian > 0
+        )
+        share = mean * mean
+        sets: dict[str, Any] = {}
+        if nodes["categorical"].any():
+            threshold[nodes["categorical"] > 0] = np.nan
+            sets = self._sets(nodes)
+        return Tree.from_arrays(
+            n_features=self._n_features,
+            n_classes=0,
+            criterion="squared_error",
+            children_left=left,
+            children_right=right,
+            feature=feature,
+            threshold=threshold,
+            missing_left=np.ascontiguousarray(nodes["missing_left"]),
+            impurity=share.max() - share,
+            n_node_samples=np.ascontiguousarray(nodes["n"]),
+            weighted_n_node_samples=np.ascontiguousarray(hessian),
+            leaf_value=nodes["value"][is_leaf],
+            **sets,
+        )
+
+    def _sets(self, nodes: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        start = np.full(len(nodes), -1, np.int32)
+        count = np.zeros(len(nodes), np.int32)
+        words: list[NDArray[np.uint64]] = []
+        n_words = 0
+        for at in np.flatnonzero(nodes["categorical"]):
+            f = int(nodes["feature"][at])
+            bits = np.unpackbits(nodes["set"][at].view(np.uint8), bitorder="little")
+            code_of = self._code_of[f]
+            n_codes = int(self._n_codes[f])
+            bits = bits[:n_codes] if code_of is None else bits[code_of[:-1]]
+            padded = np.zeros(-(-n_codes // 64) * 64, np.uint8)
+            padded[:n_codes] = bits
+            words.append(np.packbits(padded, bitorder="little").view(np.uint64))
+            start[at], count[at] = n_words, n_codes
+            n_words += len(words[-1])
+        return {
+            "category_start": start,
+            "category_count": count,
+            "category_bits": np.concatenate(words),
+        }

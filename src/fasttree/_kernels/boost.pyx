@@ -31,6 +31,7 @@ from fasttree._kernels.objective cimport (
     round_block, sum_block
 )
 from fasttree._kernels.random cimport child_key, draw_below, mix
+from fasttree._kernels.ranking cimport Ranking, rank_query
 from fasttree._kernels.team cimport (
     Team, close_team, help, open_team, share
 )
@@ -39,6 +40,7 @@ cdef enum:
     ROW_BLOCK = 16384          # rows of a chunk, a whole number of BLOCKs
     PART_ROWS = 4096           # least rows of a chunk that are counted
     MAX_REFIT_CELLS = 1048576  # sums of leaves times blocks
+    QUERIES = 16               # of a chunk
 
 # A column of a tile.
 cdef struct Slot:
@@ -842,6 +844,8 @@ cdef void fit_values(Engine* e) noexcept nogil:
     cdef int64_t leaf, b, blocks, rows = 4 * ROW_BLOCK
     cdef double g, h, value, to_value
     cdef Leaf* at
+    for leaf in range(e.n_leaves):
+        e.nodes[e.leaves[leaf].node].leaf = <int32_t>leaf
     if e.sample == NULL:
         share(&e.team, e.n_leaves, mark_chunk, e)
     else:
@@ -865,7 +869,6 @@ cdef void fit_values(Engine* e) noexcept nogil:
             value = clip(value, at.low * to_value, at.high * to_value)
         e.values[leaf] = value * e.learning_rate
         e.nodes[at.node].value = e.values[leaf]
-        e.nodes[at.node].leaf = <int32_t>leaf
 
 
 cdef int grow_tree(Engine* e, uint64_t key) except -1 nogil:
@@ -980,6 +983,56 @@ cdef void list_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
             task.h[i] = 0.0
         else:
             task.rows[at] = <uint32_t>i
+            at += 1
+
+
+cdef struct RankTask:
+    Ranking ranking
+    int64_t n_queries
+    const double* raw
+    int32_t* order             # (n_rows,)
+    double* lambdas            # (2 * n_rows,)
+    float* g
+    float* h
+
+
+cdef void rank_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
+    cdef RankTask* task = <RankTask*>context
+    cdef int64_t query, first, start = chunk * QUERIES
+    for query in range(start, min(start + QUERIES, task.n_queries)):
+        first = task.ranking.start[query]
+        rank_query(&task.ranking, query, task.raw, task.order + first,
+                   task.lambdas + 2 * first, task.g, task.h)
+
+
+def order_nodes(
+    const int32_t[::1] left,       # IN  (n_nodes,) -1 at leaves
+    const int32_t[::1] right,      # IN  (n_nodes,)
+    int32_t[::1] order,            # OUT (n_nodes,)
+    int32_t[::1] new_left,         # OUT (n_nodes,)
+    int32_t[::1] new_right,        # OUT (n_nodes,)
+    int32_t[::1] stack,            # (n_nodes + 1,)
+):
+    """Put a tree's nodes in depth-first preorder, and renumber their children."""
+    cdef int64_t top = 1, at = 0, n = left.shape[0]
+    cdef int32_t node, parent
+    cdef int32_t[::1] parent_of = np.full(n, -1, np.int32)
+    with nogil:
+        stack[0] = 0
+        while top > 0:
+            top -= 1
+            node = stack[top]
+            order[at] = node
+            new_left[at] = new_right[at] = -1
+            parent = parent_of[node]
+            if parent >= 0:
+                new_right[parent] = <int32_t>at
+            if left[node] >= 0:
+                new_left[at] = <int32_t>at + 1
+                parent_of[right[node]] = <int32_t>at
+                stack[top] = right[node]
+                stack[top + 1] = left[node]
+                top += 2
             at += 1
 
 
@@ -1254,6 +1307,68 @@ cdef class Booster:
         with nogil:
             share(&self.engine.team, n_chunks(self.n_rows, ROW_BLOCK), gradient_chunk,
                   &task)
+
+    def rank_gradients(
+        self,
+        const int64_t[::1] start, const double[::1] gain, const double[::1] discount,
+        const double[::1] inverse_max, const double[::1] weight, int64_t truncation,
+        int32_t[::1] order, double[::1] lambdas,
+    ):
+        """Fill `gradients` with those of LambdaMART. `weight` may be None.
+
+        `order` (n_rows,) and `lambdas` (2 * n_rows,) are work.
+        """
+        cdef RankTask task
+        task.ranking.start = &start[0]
+        task.ranking.gain = &gain[0]
+        task.ranking.discount = &discount[0]
+        task.ranking.inverse_max = &inverse_max[0]
+        task.ranking.weight = NULL if weight is None else &weight[0]
+        task.ranking.truncation = truncation
+        task.n_queries = start.shape[0] - 1
+        task.raw = self.rows.raw_at
+        task.order = &order[0]
+        task.lambdas = &lambdas[0]
+        task.g = &self.g[0, 0]
+        task.h = &self.h[0, 0]
+        with nogil:
+            share(&self.engine.team, n_chunks(task.n_queries, QUERIES), rank_chunk,
+                  &task)
+
+    def sample(
+        self, int64_t output, uint64_t key, double fraction, double rest_fraction,
+        double threshold,
+    ):
+        """Draw rows, return them, and clear the gradients of all others.
+
+        A row is drawn with the chance `fraction`; with `threshold` >= 0 one whose
+        \|gradient\| * hessian is at most that, with `rest_fraction`, and its
+        gradients are then divided by that.
+        """
+        cdef SampleTask task
+        cdef int64_t blocks = n_chunks(self.n_rows, ROW_BLOCK), b, n = 0, count
+        cdef int64_t[::1] block_n = np.zeros(blocks, np.int64)
+        cdef uint32_t[::1] rows
+        task.n_rows = self.n_rows
+        task.key = mix(key)
+        task.below = <uint64_t>(fraction * 9007199254740992.0)
+        task.rest_below = <uint64_t>(rest_fraction * 9007199254740992.0)
+        task.amplify = <float>(1.0 / rest_fraction) if rest_fraction > 0 else 0.0
+        task.threshold = <float>threshold
+        task.g = &self.g[output, 0]
+        task.h = &self.h[output, 0]
+        task.block_n = &block_n[0]
+        with nogil:
+            share(&self.engine.team, blocks, drop_chunk, &task)
+        for b in range(blocks):
+            count = block_n[b]
+            block_n[b] = n
+            n += count
+        rows = np.empty(max(n, 1), np.uint32)
+        task.rows = &rows[0]
+        with nogil:
+            share(&self.engine.team, blocks, list_chunk, &task)
+        return rows.base[:n]
 
     def grow(self, int64_t output, uint64_t key, const uint32_t[::1] sample=None):
         """Grow a tree from the gradients of an output and return its nodes.

@@ -65,6 +65,32 @@ cdef extern from *:
         return p * n;
     }
 
+    /* Relative error below 1e-15, for normal x > 0: 2 atanh of (m - 1) / (m + 1). */
+    static inline double fasttree_log(double x) {
+        int64_t bits, e;
+        double m, s, z, p;
+        memcpy(&bits, &x, 8);
+        e = (bits - 0x3fe6a09e667f3bcdLL) >> 52;     /* m from sqrt(1/2) to sqrt(2) */
+        bits -= (int64_t)((uint64_t)e << 52);
+        memcpy(&m, &bits, 8);
+        s = (m - 1.0) / (m + 1.0);
+        z = s * s;
+        p = 1.0 / 23.0;
+        p = p * z + 1.0 / 21.0;
+        p = p * z + 1.0 / 19.0;
+        p = p * z + 1.0 / 17.0;
+        p = p * z + 1.0 / 15.0;
+        p = p * z + 1.0 / 13.0;
+        p = p * z + 1.0 / 11.0;
+        p = p * z + 1.0 / 9.0;
+        p = p * z + 1.0 / 7.0;
+        p = p * z + 1.0 / 5.0;
+        p = p * z + 1.0 / 3.0;
+        p = 2.0 * s + 2.0 * s * z * p;
+        return (double)e * 0.693147180369123816490
+            + (p + (double)e * 1.90821492927058770002e-10);
+    }
+
     /* The integer nearest to x, ties to even, for |x| < 2^22. */
     static inline int32_t fasttree_round(float x) {
         int32_t bits;
@@ -75,4 +101,5 @@ cdef extern from *:
     """
     float expf_ "fasttree_expf"(float x) noexcept nogil
     double exp_ "fasttree_exp"(double x) noexcept nogil
+    double log_ "fasttree_log"(double x) noexcept nogil
     int round_ "fasttree_round"(float x) noexcept nogil

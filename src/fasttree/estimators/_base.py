@@ -141,7 +141,7 @@ class TableInputMixin(BaseEstimator):
             # scikit-learn has the words for it.
             validate_data(self, X, y)
         else:
-            labels = self.categorical_features is not None and holds_labels(X)
+            labels = self._lists_categories() and holds_labels(X)
             X = validate_data(
                 self,
                 X,
@@ -171,6 +171,11 @@ class TableInputMixin(BaseEstimator):
             y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
         return X, y
+
+    def _lists_categories(self) -> bool:
+        """Return whether columns of an array may be categorical."""
+        features = self.categorical_features
+        return not (features is None or isinstance(features, str))
 
     def _reset_features(self, X: Any) -> None:
         """Set ``n_features_in_`` and ``feature_names_in_`` from checked input."""
