@@ -14,6 +14,7 @@ MODULES = [
     "table",
     "tree",
     "packing",
+    "small_trees",
     "batch",
     "model_state",
     "predictor",

@@ -10,6 +10,7 @@ import numpy as np
 from fasttree import threads
 from fasttree._kernels import ensemble as kernels
 from fasttree.packing import LANES, aligned_empty
+from fasttree.small_trees import SmallTrees
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,10 @@ _SMALL_TREE = 2**14
 _SMALL_BLOCK = 2**15
 _LARGE_BLOCK = 2**22
 _LEAST_ROWS = 64
+# Rows that pay for the tables of small trees, which are made once.
+_ROWS_FOR_SMALL = 256
+_NO_SUMS = np.zeros((0, 0))
+_NO_NUMBERS = np.zeros((0, 0), np.intp)
 # Nodes' worth of work that outweighs the 60 us that handing a task over costs.
 _STEPS_PER_TASK = 250_000
 _TASKS_PER_THREAD = 4
@@ -32,12 +37,13 @@ _TASKS_PER_THREAD = 4
 class BatchPredictor:
     """Packed trees with what many rows need: sums and leaves, on threads."""
 
-    __slots__ = ("_numbers", "_payload", "_steps_per_row", "packed")
+    __slots__ = ("_numbers", "_payload", "_small", "_steps_per_row", "packed")
 
     def __init__(self, packed: PackedTrees) -> None:
         self.packed = packed
         self._payload: tuple[NDArray[Any], ...] | None = None
         self._numbers: NDArray[np.int32] | None = None
+        self._small: tuple[SmallTrees | None, ...] = ()
         n_nodes = np.diff(packed.tree_start)
         # Trees that grew unevenly are deeper than that.
         self._steps_per_row = int(np.ceil(2 * np.log2(n_nodes)).sum())
@@ -48,6 +54,13 @@ class BatchPredictor:
         if self._payload is None:
             self._payload = self.packed.payload()
         return self._payload
+
+    @property
+    def small(self) -> SmallTrees | None:
+        """The trees in another form, if all of them are small."""
+        if not self._small:
+            self._small = (SmallTrees.of(self.packed, self.payload[0]),)
+        return self._small[0]
 
     def add(
         self,
@@ -72,10 +85,13 @@ class BatchPredictor:
         """
         packed, payload = self.packed, self.payload
         first, last = trees or (0, packed.n_trees)
+        small = self.small if len(X) >= _ROWS_FOR_SMALL else None
 
-        def write(
-            rows: NDArray[Any], start: int, stop: int, work: NDArray[Any]
-        ) -> None:
+        def write(rows: NDArray[Any], start: int, stop: int) -> None:
+            if small is not None:
+                small.run(rows, columns, out, _NO_NUMBERS, (first, last), (start, stop))
+                return
+            work = self._work(stop - start)
             kernels.add_leaves(
                 rows, *packed.layout, *payload, columns, out, first, last, start,
                 stop, work,
@@ -92,9 +108,16 @@ class BatchPredictor:
             self._numbers = packed.preorder()
         numbers = self._numbers
 
-        def write(
-            rows: NDArray[Any], start: int, stop: int, work: NDArray[Any]
-        ) -> None:
+        small = self.small if len(X) >= _ROWS_FOR_SMALL else None
+
+        def write(rows: NDArray[Any], start: int, stop: int) -> None:
+            if small is not None:
+                small.run(
+                    rows, np.zeros(packed.n_trees, np.int32), _NO_SUMS, out,
+                    (0, packed.n_trees), (start, stop),
+                )  # fmt: skip
+                return
+            work = self._work(stop - start)
             kernels.write_leaves(rows, *packed.layout, numbers, out, start, stop, work)
 
         self._run(X, write, n_threads)
@@ -102,10 +125,10 @@ class BatchPredictor:
     def _run(
         self,
         X: NDArray[Any],
-        write: Callable[[NDArray[Any], int, int, NDArray[Any]], None],
+        write: Callable[[NDArray[Any], int, int], None],
         n_threads: int,
     ) -> None:
-        """Call ``write(X, start, stop, work)`` for ranges of rows, on threads."""
+        """Call ``write(X, start, stop)`` for ranges of rows, on threads."""
         X = check_matrix(X, self.packed.n_features)
         if not len(X):
             return
@@ -114,16 +137,17 @@ class BatchPredictor:
         if n_threads == 1 or n_tasks <= 1:
             n_tasks = 1
         bounds = np.linspace(0, len(X), n_tasks + 1).astype(np.intp).tolist()
-        tree_bytes = self.packed.nodes.nbytes / self.packed.n_trees
+        tasks = [(X, *pair) for pair in itertools.pairwise(bounds)]
+        threads.run(write, tasks, n_threads)
+
+    def _work(self, n_rows: int) -> NDArray[np.uint32]:
+        """Return room for a block of the `n_rows` rows of a task."""
+        packed = self.packed
+        tree_bytes = packed.nodes.nbytes / packed.n_trees
         block_bytes = _SMALL_BLOCK if tree_bytes <= _SMALL_TREE else _LARGE_BLOCK
-        row_size = self.packed.n_slots + 1
-        n_rows = min(max(_LEAST_ROWS, block_bytes // (4 * row_size)), bounds[1] + 1)
-
-        def run(start: int, stop: int) -> None:
-            work = aligned_empty(((n_rows + LANES) * row_size,), np.uint32)
-            write(X, start, stop, work)
-
-        threads.run(run, list(itertools.pairwise(bounds)), n_threads)
+        row_size = packed.n_slots + 1
+        n_rows = min(max(_LEAST_ROWS, block_bytes // (4 * row_size)), n_rows)
+        return aligned_empty(((n_rows + LANES) * row_size,), np.uint32)
 
 
 def check_matrix(X: ArrayLike, n_features: int) -> NDArray[Any]:
