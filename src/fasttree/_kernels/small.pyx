@@ -10,8 +10,6 @@ Rows are codes of one byte: how many of the feature's thresholds are less than t
 value. Without AVX2 the module says that it is not available, and trees are walked.
 """
 
-import numpy as np
-
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
