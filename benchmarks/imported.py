@@ -6,12 +6,18 @@ predict, that changes no comparison.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fasttree import model_file
 from fasttree.ensemble import Ensemble
+from fasttree.model_state import ModelState, statistics_of
+from fasttree.predictor import Predictor
 from fasttree.tree import Tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def from_forest(forest: Any) -> Ensemble:
@@ -108,3 +114,33 @@ def _from_nested(root: dict[str, Any], n_features: int) -> Tree:
         weighted_n_node_samples=np.ones(n),
         leaf_value=value,
     )
+
+
+def state_of(ensemble: Ensemble) -> ModelState:
+    """Return the trees as a model: the mean of shares, or the sum of values."""
+    n_features = ensemble.n_features
+    n_columns = ensemble.packed.n_columns
+    is_classification = ensemble.is_classification
+    return ModelState(
+        packed=ensemble.packed,
+        columns=ensemble.outputs,
+        baseline=np.zeros(n_columns),
+        combination="mean" if is_classification else "sum",
+        feature_names=None,
+        categories=(None,) * n_features,
+        single=(True,) * n_features,
+        unknown_category="missing",
+        classes=(np.arange(n_columns),) if is_classification else None,
+        criterion=ensemble.statistics.criterion,
+        statistics=statistics_of(ensemble.statistics),
+    )
+
+
+def predictor_of(ensemble: Ensemble) -> Predictor:
+    """Return the trees ready for single rows."""
+    return Predictor.from_state(state_of(ensemble))
+
+
+def save(ensemble: Ensemble, path: Path) -> None:
+    """Write the trees to a model file, with what training left at nodes."""
+    model_file.write(path, *state_of(ensemble).to_parts())

@@ -24,8 +24,8 @@ _MOST_LEAVES = 64
 _MOST_CUTS = 255
 _CHUNK = 16
 _TABLE = 2048
-# Rows whose codes, with the tables of a tree, fit the first cache.
-_ROWS_PER_BLOCK = 512
+# Rows that pass the tables of a tree while these stay in the first cache.
+_ROWS_PER_BLOCK = 2048
 # Fewer trees do not pay for turning rows into codes.
 _LEAST_TREES = 8
 
@@ -107,7 +107,12 @@ class SmallTrees:
             limit, leaf_table, leaf_position, n_words,
         )  # fmt: skip
         at = packed.tree_start[:-1, None] + leaf_position
-        coarse = aligned_empty((n_slots, 16), np.float64)
+        if not len(packed.cut_start):
+            # Keys are those of float32 values.
+            singles = aligned_empty(cuts.shape, np.float32)
+            singles[:] = cuts
+            cuts = singles
+        coarse = aligned_empty((n_slots, 16), cuts.dtype)
         coarse[:] = cuts[:, 15::16]
         kinds = packed.slot_kind[N_CONSTANT_SLOTS:]
         return cls(

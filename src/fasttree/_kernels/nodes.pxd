@@ -13,6 +13,7 @@ an odd one at slot 1, which is more than any. Their key is the number of their p
 from libc.stdint cimport (
     INT32_MAX, UINT32_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 )
+from libc.math cimport INFINITY, nextafterf
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy
 
@@ -118,6 +119,15 @@ cdef inline uint32_t key_above(real value) noexcept nogil:
         return float_key(nearest)
     else:
         return float_key(nearest) + (<double> nearest < value)
+
+
+cdef inline float single_above(real value) noexcept nogil:
+    """Return the least float32 that is not less than `value`."""
+    cdef float nearest = <float> value
+    if real is double:
+        if <double> nearest < value:
+            nearest = nextafterf(nearest, INFINITY)
+    return nearest
 
 
 cdef inline uint32_t rank_of(

@@ -14,9 +14,15 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
 
-from fasttree._kernels.nodes cimport N_CONSTANT_SLOTS, NarrowNode, mask_of, real
+from fasttree._kernels.nodes cimport (
+    N_CONSTANT_SLOTS, NarrowNode, mask_of, real, single_above
+)
 
 ctypedef ptrdiff_t intp_t
+
+ctypedef fused cut_t:
+    float
+    double
 
 cdef extern from *:
     """
@@ -123,6 +129,26 @@ cdef extern from *:
         block = block > 15 ? 15 : block;
         return (uint8_t)(16 * block + fasttree_count_less(cuts + 16 * block, v));
     }
+
+    /* The same for cuts that are float32 values: value is rounded up to one, which
+       carries it over none of them. */
+    static inline uint8_t fasttree_single_code(
+        const float *coarse, const float *cuts, float value
+    ) {
+        __m256 v = _mm256_set1_ps(value);
+        int low, high, block;
+        low = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_load_ps(coarse), v, _CMP_LT_OQ));
+        high = _mm256_movemask_ps(
+            _mm256_cmp_ps(_mm256_load_ps(coarse + 8), v, _CMP_LT_OQ));
+        block = __builtin_popcount((uint32_t)(low | high << 8));
+        block = block > 15 ? 15 : block;
+        cuts += 16 * block;
+        low = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_load_ps(cuts), v, _CMP_LT_OQ));
+        high = _mm256_movemask_ps(
+            _mm256_cmp_ps(_mm256_load_ps(cuts + 8), v, _CMP_LT_OQ));
+        return (uint8_t)(
+            16 * block + __builtin_popcount((uint32_t)(low | high << 8)));
+    }
     #else
     #define FASTTREE_MASKS 0
     static void fasttree_find(
@@ -140,6 +166,12 @@ cdef extern from *:
         (void)coarse; (void)cuts; (void)value;
         return 0;
     }
+    static inline uint8_t fasttree_single_code(
+        const float *coarse, const float *cuts, float value
+    ) {
+        (void)coarse; (void)cuts; (void)value;
+        return 0;
+    }
     #endif
     """
     const int HAS_MASKS "FASTTREE_MASKS"
@@ -150,6 +182,9 @@ cdef extern from *:
     ) noexcept nogil
     uint8_t code_of "fasttree_code"(
         const double* coarse, const double* cuts, double value
+    ) noexcept nogil
+    uint8_t single_code_of "fasttree_single_code"(
+        const float* coarse, const float* cuts, float value
     ) noexcept nogil
 
 AVAILABLE = bool(HAS_MASKS)
@@ -225,8 +260,8 @@ cdef void _write_codes(
     ptrdiff_t n_rows,
     const int32_t[::1] slot_feature,
     const uint8_t[::1] missing,
-    const double[:, ::1] coarse,
-    const double[:, ::1] cuts,
+    const cut_t[:, ::1] coarse,
+    const cut_t[:, ::1] cuts,
     ptrdiff_t row_size,
     uint8_t* codes,
 ) noexcept nogil:
@@ -234,6 +269,8 @@ cdef void _write_codes(
     cdef int32_t feature
     cdef real value
     cdef uint8_t code
+    cdef const cut_t* own_coarse
+    cdef const cut_t* own_cuts
     for slot in range(slot_feature.shape[0]):
         feature = slot_feature[slot]
         if slot > 0 and slot_feature[slot - 1] == feature:
@@ -245,9 +282,13 @@ cdef void _write_codes(
                     missing[slot] if value != value else code
                 )
             continue
+        own_coarse, own_cuts = &coarse[slot, 0], &cuts[slot, 0]
         for row in range(n_rows):
             value = X[row * n_features + feature]
-            code = code_of(&coarse[slot, 0], &cuts[slot, 0], <double> value)
+            if cut_t is float:
+                code = single_code_of(own_coarse, own_cuts, single_above(value))
+            else:
+                code = code_of(own_coarse, own_cuts, <double> value)
             codes[row * row_size + slot] = missing[slot] if value != value else code
 
 
@@ -255,8 +296,8 @@ def add_leaves(
     const real[:, ::1] X,               # IN  (n_rows, n_features)
     const int32_t[::1] slot_feature,    # IN  (n_slots,) without the constant ones
     const uint8_t[::1] missing,         # IN  (n_slots,) code of a missing value
-    const double[:, ::1] coarse,        # IN  (n_slots, 16) every sixteenth cut
-    const double[:, ::1] cuts,          # IN  (n_slots, 256) ascending, then infinity
+    const cut_t[:, ::1] coarse,         # IN  (n_slots, 16) every sixteenth cut
+    const cut_t[:, ::1] cuts,           # IN  (n_slots, 256) ascending, then infinity
     int n_chunks,
     const uint8_t[:, ::1] index,        # IN  see prepare
     const uint8_t[:, ::1] limit,
