@@ -64,20 +64,21 @@ class _Packed:
     """
 
     def __init__(self) -> None:
-        self._known: Ensemble | None = None
+        self._known: tuple[list[Tree], Ensemble] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), ()
 
     def of(self, trees: list[Tree]) -> Ensemble:
+        # An ensemble gives back trees that are equal, but not the same objects.
         known = self._known
         if (
             known is None
-            or len(known) != len(trees)
-            or any(a is not b for a, b in zip(known, trees, strict=True))
+            or len(known[0]) != len(trees)
+            or any(a is not b for a, b in zip(known[0], trees, strict=True))
         ):
-            known = self._known = Ensemble.from_trees(trees)
-        return known
+            known = self._known = trees, Ensemble.from_trees(trees)
+        return known[1]
 
 
 class Forest(TableInputMixin):
