@@ -71,6 +71,13 @@ def test_partition_order(codes, seed):
         )
 
 
+@given(st.lists(st.integers(0, 2**16 - 1), min_size=1, max_size=64))
+def test_entry_flags(entries):
+    new, ones = grow.entry_flags(np.array(entries, np.uint16))
+    assert new == sum((entry >> 15) << i for i, entry in enumerate(entries))
+    assert ones == sum((entry >> 13 & 1) << i for i, entry in enumerate(entries))
+
+
 def test_flag_ones():
     label = np.array([0, 1, 1, 0], np.uint16)
     entries = reference.order_of(np.array([3, 1, 0, 2]), 3)

@@ -37,6 +37,7 @@ from fasttree._kernels.draw cimport (
     reserve_draws,
 )
 from fasttree._kernels.drawn_subtree cimport DRAWN_ROWS, grow_drawn_frames
+from fasttree._kernels.flags cimport gather_flags
 from fasttree._kernels.histogram cimport (
     BINS,
     TILE,
@@ -1016,6 +1017,13 @@ def count_two_valued(
     cells = np.full((64, cells_of(&target)), -1, np.int64)
     count_bits(&target, &bits[0], active, &rows[0], rows.shape[0], &cells[0, 0])
     return np.asarray(cells)
+
+
+def entry_flags(const uint16_t[::1] entries):
+    """Return NEW and ONE of up to 64 local entries as bits: a test's view of them."""
+    cdef uint64_t new, ones
+    gather_flags(&entries[0], entries.shape[0], &new, &ones)
+    return new, ones
 
 
 def pack_word(uint64_t word):

@@ -19,10 +19,11 @@ and Irani's boundary points, for blocks: Elomaa and Rousu 2004).
 """
 
 from libc.math cimport INFINITY
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport qsort
 
 from fasttree._kernels.absolute cimport MedianSpace, cost_positions, scan_absolute
+from fasttree._kernels.flags cimport WORD, scan_flags
 from fasttree._kernels.impurity cimport (
     ClassSums,
     bound_sums,
@@ -129,6 +130,11 @@ cdef inline void scan_binary(
     cdef int64_t i = first - 1, j, k, l0, l1, m0, m1
     cdef bint several = last - i > length
     cdef double score, bound, at_start = 0.0, at_stop = 0.0, best_score = best.score
+    if entry_t is uint16_t and last < WORD:
+        # Bounds on blocks would cost more than the candidates that they save.
+        scan_flags(entries, first, last, missing_n, missing_ones, node, entropy, f,
+                   best)
+        return
     l1 = missing_ones + count_ones(entries, i)
     l0 = i + missing_n - l1
     if several:
