@@ -241,6 +241,36 @@ def test_not_fitted(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        fasttree.RandomForestClassifier(7, oob_score=True, class_weight="balanced"),
+        fasttree.RandomForestRegressor(9, max_samples=0.5),
+        fasttree.ExtraTreesClassifier(8, max_leaf_nodes=12),
+        fasttree.ExtraTreesRegressor(12, bootstrap=True, max_depth=3),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Some inputs do not have OOB")
+def test_forests(model, tmp_path):
+    for dtype in (np.float32, np.float64):
+        X, y = make_data(5, 400, dtype=dtype, categories=False)
+        model.set_params(random_state=3).fit(X, y)
+        check_agreement(model, X, list(X), tmp_path / "model")
+        check_agreement(model, X, X.tolist(), tmp_path / "model")
+    again = fasttree.load(tmp_path / "model")
+    for own, other in zip(
+        again.estimators_samples_, model.estimators_samples_, strict=True
+    ):
+        np.testing.assert_array_equal(own, other)
+    for own, other in zip(again, model, strict=True):
+        same_bits(own.predict(X), other.predict(X))
+    if hasattr(model, "oob_score_"):
+        assert again.oob_score_ == model.oob_score_
+        np.testing.assert_array_equal(
+            again.oob_decision_function_, model.oob_decision_function_
+        )
+
+
 def test_wide_rows_and_many_classes(tmp_path):
     """More features, slots and classes than fit on the stack."""
     rng = np.random.default_rng(0)

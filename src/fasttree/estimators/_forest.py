@@ -19,10 +19,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from fasttree import pruning
+from fasttree.encoding import MAX_ROWS
 from fasttree.ensemble import Ensemble
 from fasttree.estimators._base import TableInputMixin, old_state_on_error
 from fasttree.estimators._decision_tree import CONSTRAINTS as TREE_CONSTRAINTS
-from fasttree.forest import Bootstrap, ForestTrainer, grow_trees
+from fasttree.estimators._saving import SavableMixin, make_state
+from fasttree.forest import Bootstrap, ForestTrainer, RowDraws, grow_trees
 from fasttree.labels import encode_labels
 from fasttree.outofbag import OutOfBag
 from fasttree.table import EncodedTable
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from fasttree.model_state import ModelState
     from fasttree.tree import Tree
 
 CONSTRAINTS: dict[str, list[Any]] = {
@@ -53,6 +56,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "callback": [callable, None],
 }
 ROUND = 10  # trees between two looks at the out-of-bag score
+_OOB_ARRAYS = ("oob_decision_function_", "oob_prediction_")
 _PATIENCE = 3  # rounds in a row that have to change little
 _TELL_EVERY = 1.0  # seconds between two lines of progress
 
@@ -81,7 +85,7 @@ class _Packed:
         return known[1]
 
 
-class Forest(TableInputMixin):
+class Forest(SavableMixin, TableInputMixin):
     """Trees grown on one encoded table, each from rows and features of its own."""
 
     splitter: ClassVar[str]
@@ -283,6 +287,56 @@ class Forest(TableInputMixin):
             for key in self._keys
         ]
 
+    # --- saving --------------------------------------------------------------------
+
+    def _to_state(self) -> ModelState:
+        attributes: dict[str, Any] = {
+            "max_features": self._max_features,
+            "n_rows": self._n_rows,
+            "keys": list(self._keys),
+            "draws": None,
+        }
+        arrays = {}
+        if self._draws is not None:
+            bootstrap = self._draws.bootstrap
+            attributes["draws"] = {
+                "n_rows": self._draws.n_rows,
+                "n_draws": bootstrap.n_draws,
+                "n_groups": bootstrap.n_groups,
+                "balances": bootstrap.balances,
+            }
+            arrays = {"weights": bootstrap.weights, "group_of": bootstrap.group_of}
+        if hasattr(self, "oob_score_"):
+            attributes["oob_score"] = float(self.oob_score_)
+        for name in _OOB_ARRAYS:
+            arrays[name] = getattr(self, name, None)
+        return make_state(
+            self,
+            self._ensemble,
+            attributes=attributes,
+            arrays={name: value for name, value in arrays.items() if value is not None},
+        )
+
+    def _take_state(self, state: ModelState, ensemble: Ensemble) -> None:
+        kept, arrays = state.attributes, state.arrays
+        self._max_features = _check_size(kept["max_features"], 2**31)
+        self._n_rows = _check_size(kept["n_rows"], MAX_ROWS)
+        self._keys = [_check_size(key, 2**64) for key in kept["keys"]]
+        self._draws = None
+        if kept["draws"] is not None:
+            self._draws = _restore_draws(kept["draws"], arrays)
+        if "oob_score" in kept:
+            self.oob_score_ = kept["oob_score"]
+        for name in _OOB_ARRAYS:
+            if name in arrays:
+                setattr(self, name, arrays[name])
+        self._packed = _Packed()
+        self.estimator_ = self._make_tree()
+        self.estimators_ = [
+            self._make_tree(tree, key)
+            for tree, key in zip(ensemble, self._keys, strict=True)
+        ]
+
     # --- use -----------------------------------------------------------------------
 
     @property
@@ -340,6 +394,41 @@ class Forest(TableInputMixin):
         mean = np.mean(of_trees, axis=0, dtype=np.float64)
         total = mean.sum()
         return mean / total if total > 0.0 else mean
+
+
+def _check_size(value: Any, limit: int) -> int:
+    """Return a number of a file if it can be what it stands for."""
+    if type(value) is not int or not 0 <= value < limit:
+        raise ValueError(
+            f"a number must be an integer below {limit}, got {value!r:.40}"
+        )
+    return value
+
+
+def _restore_draws(kept: Any, arrays: dict[str, NDArray[Any]]) -> RowDraws:
+    """Return the draws of a file, after checking what they index with."""
+    n_rows = _check_size(kept["n_rows"], MAX_ROWS)
+    n_groups = _check_size(kept["n_groups"], MAX_ROWS)
+    n_draws = _check_size(kept["n_draws"], 2**31)
+    weights, group_of = arrays.get("weights"), arrays.get("group_of")
+    if group_of is not None:
+        group_of = group_of.astype(np.intp)
+        if group_of.shape != (n_rows,) or np.any(
+            (group_of < 0) | (group_of >= n_groups)
+        ):
+            raise ValueError("group_of must number the group of each row")
+    if weights is not None:
+        weights = weights.astype(np.float64)
+        if (
+            weights.shape != (n_rows if group_of is None else n_groups,)
+            or not np.all((weights >= 0.0) & np.isfinite(weights))
+            or not 0.0 < weights.sum() < np.inf
+        ):
+            raise ValueError("weights must be those of rows or groups")
+    bootstrap = Bootstrap(
+        n_draws, weights, group_of, n_groups, kept["balances"] is True
+    )
+    return RowDraws(n_rows, bootstrap)
 
 
 class _Progress:
