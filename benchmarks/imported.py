@@ -126,6 +126,7 @@ def state_of(ensemble: Ensemble) -> ModelState:
         columns=ensemble.outputs,
         baseline=np.zeros(n_columns),
         combination="mean" if is_classification else "sum",
+        link="identity",
         feature_names=None,
         categories=(None,) * n_features,
         single=(True,) * n_features,

@@ -8,6 +8,7 @@ ROOT = Path(__file__).parents[1] / "src" / "fasttree"
 MODULES = [
     "_kernels",
     "threads",
+    "links",
     "model_file",
     "encoding",
     "labels",
@@ -56,6 +57,7 @@ KERNELS = [
     "nodes",
     "team",
     "portable_math",
+    "links",
     "gradient_histogram",
     "leaf_split",
     "objective",

@@ -1,6 +1,6 @@
 """What boosting minimizes: losses, their domains and links, and ranking.
 
-Values, intercepts and links are scikit-learn's; gradients are the kernels', whose
+Values and intercepts are scikit-learn's; gradients are the kernels', whose
 exponentials are the same on every platform. Nothing else reaches the trees but the
 intercept, which is rounded to float32.
 """
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn._loss import loss as sk
+
+from fasttree.links import apply_link
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +47,14 @@ REGRESSION_LOSSES = (
 
 #: Losses whose leaves are fitted to the residuals, as their hessians say little.
 _REFITTED = frozenset({"absolute_error", "quantile", "huber"})
+
+_LINKS = {
+    "log_loss": "logistic",
+    "multinomial": "softmax",
+    "poisson": "exponential",
+    "gamma": "exponential",
+    "tweedie": "exponential",
+}
 
 _DOMAINS: dict[str, tuple[Callable[[NDArray], bool], str]] = {
     "poisson": (lambda y: bool((y >= 0).all() and y.sum() > 0), "y >= 0, not all 0"),
@@ -137,11 +147,14 @@ class Loss:
 
     def to_prediction(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the means (n_rows,) or probabilities (n_rows, n_classes)."""
-        if self.n_outputs > 1:
-            return self.sk.predict_proba(raw)
-        if self.name == "log_loss":
-            return self.sk.predict_proba(raw[:, 0])
-        return self.sk.link.inverse(raw[:, 0])
+        prediction = apply_link(self.link, raw)
+        is_value = self.link in ("identity", "exponential")
+        return prediction[:, 0] if is_value else prediction
+
+    @property
+    def link(self) -> str:
+        """Name of the link, see `fasttree.links`."""
+        return _LINKS.get(self.name, "identity")
 
     def find_gradients(
         self,

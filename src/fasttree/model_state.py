@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fasttree.links import LINKS
 from fasttree.model_file import ModelFileError
 from fasttree.packing import PackedTrees
 
@@ -65,6 +66,8 @@ class ModelState:
         What the columns start from.
     combination : {"mean", "sum"}
         Whether the columns are divided by the number of trees.
+    link : {"identity", "logistic", "softmax", "exponential"}
+        What makes predictions of the columns.
     feature_names : tuple of str or None
     categories : tuple of (ndarray or None)
         Labels of each feature's categories in the order of codes.
@@ -91,6 +94,7 @@ class ModelState:
     columns: NDArray[np.int32]
     baseline: NDArray[np.float64]
     combination: str
+    link: str
     feature_names: tuple[str, ...] | None
     categories: tuple[NDArray[Any] | None, ...]
     single: tuple[bool, ...]
@@ -135,6 +139,7 @@ class ModelState:
                 for name, value in self.attributes.items()
             },
             "combination": self.combination,
+            "link": self.link,
             "criterion": self.criterion,
             "features": features,
             "unknown_category": self.unknown_category,
@@ -223,13 +228,25 @@ def _restore(
         and np.all(np.isfinite(baseline)),
         "columns must be those of the baseline",
     )
+    link = description.get("link", "identity")
+    _require(isinstance(link, str) and link in LINKS, f"link {link!r:.40} is unknown")
     if is_classification:
         _require(
             classes is not None
             and sum(map(len, classes)) == packed.n_columns == len(baseline)
-            and combination == "mean",
+            and combination == "mean"
+            and link == "identity"
+            and not np.any(columns),
             "trees of classes need the classes' labels",
         )
+    elif classes is not None:
+        sizes = {"logistic": (2, 1), "softmax": (len(baseline), len(baseline))}
+        _require(
+            len(classes) == 1 and sizes.get(link) == (len(classes[0]), len(baseline)),
+            "scores of classes need a link and the classes' labels",
+        )
+    else:
+        _require(link in ("identity", "exponential"), "only classes have such a link")
     params = _typed(description, "params", dict)
     attributes = _typed(description, "attributes", dict)
     estimator = description.get("estimator")
@@ -241,6 +258,7 @@ def _restore(
         columns=columns,
         baseline=baseline,
         combination=combination,
+        link=link,
         feature_names=tuple(names) if has_names else None,
         categories=tuple(categories),
         single=tuple(single),

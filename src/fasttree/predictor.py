@@ -9,6 +9,7 @@ import numpy as np
 from fasttree import model_file
 from fasttree._kernels import row as kernels
 from fasttree.batch import BatchPredictor
+from fasttree.links import LINKS, apply_link
 from fasttree.model_state import ModelState
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Predictor(kernels.RowPredictor):
             state.baseline,
             n_features=packed.n_features,
             divisor=float(packed.n_trees) if state.combination == "mean" else 1.0,
+            link=LINKS[state.link],
             names=state.feature_names,
             codes=codes,
             refuses_unknown=state.unknown_category == "error",
@@ -119,7 +121,10 @@ class Predictor(kernels.RowPredictor):
         scores = self._score_many(rows)
         classes = self.state.classes
         if classes is None:
+            scores = apply_link(self.state.link, scores)
             return scores[:, 0] if scores.shape[1] == 1 else scores
+        if self.state.link == "logistic":
+            return classes[0].take((scores[:, 0] > 0.0).astype(np.intp))
         winners = []
         start = 0
         for labels in classes:
@@ -146,7 +151,7 @@ class Predictor(kernels.RowPredictor):
         classes = self.state.classes
         if classes is None:
             raise AttributeError("a regression model has no predict_proba_many")
-        scores = self._score_many(rows)
+        scores = apply_link(self.state.link, self._score_many(rows))
         bounds = np.cumsum([len(labels) for labels in classes])[:-1]
         parts = np.split(scores, bounds, axis=1)
         return parts[0] if len(parts) == 1 else parts

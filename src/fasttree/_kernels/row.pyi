@@ -24,6 +24,7 @@ class RowPredictor:
         *,
         n_features: int,
         divisor: float,
+        link: int,
         names: tuple[str, ...] | None,
         codes: tuple[dict[Any, float] | None, ...] | None,
         refuses_unknown: bool,
@@ -32,3 +33,7 @@ class RowPredictor:
     def predict_one(self, row: Any) -> Any: ...
     def predict_proba_one(self, row: Any) -> Any: ...
     def score_one(self, row: Any) -> NDArray[np.float64]: ...
+
+def link_rows(
+    link: int, raw: NDArray[np.float64], out: NDArray[np.float64]
+) -> None: ...

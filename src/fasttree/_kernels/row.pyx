@@ -14,6 +14,7 @@ from libc.math cimport NAN, isinf
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stddef cimport ptrdiff_t
 
+from fasttree._kernels.links cimport IDENTITY, LOGISTIC, apply_link
 from fasttree._kernels.nodes cimport (
     Layout, NarrowNode, WideNode, mask_of, node_t, real, step, write_row
 )
@@ -52,6 +53,7 @@ cdef class RowPredictor:
     cdef const double* _baseline    # (n_columns,)
     cdef ptrdiff_t _n_columns
     cdef double _divisor
+    cdef int _link
     cdef tuple _names               # of the features, or None
     cdef dict _positions            # of the names
     cdef tuple _codes               # of each feature's categories, or None
@@ -79,6 +81,7 @@ cdef class RowPredictor:
         *,
         ptrdiff_t n_features,
         double divisor,
+        int link,
         tuple names,
         tuple codes,
         tuple classes,
@@ -115,6 +118,7 @@ cdef class RowPredictor:
         self._baseline = <const double*> cnp.PyArray_DATA(baseline)
         self._n_columns = cnp.PyArray_SIZE(baseline)
         self._divisor = divisor
+        self._link = link
         self._names = names
         self._positions = None
         if names is not None:
@@ -154,6 +158,7 @@ cdef class RowPredictor:
             if self._n_columns != 1:
                 return self._scores(row)
             self._read_and_add(row, out)
+            apply_link(self._link, out, 1, out)
             return PyFloat_FromDouble(out[0])
         if self._n_columns > STACK_COLUMNS:
             out = <double*> PyMem_Malloc(self._n_columns * sizeof(double))
@@ -161,6 +166,8 @@ cdef class RowPredictor:
                 raise MemoryError
         try:
             self._read_and_add(row, out)
+            if self._link == LOGISTIC:
+                return (<tuple> self._classes[0])[1 if out[0] > 0.0 else 0]
             start = 0
             winners = []
             for labels in self._classes:
@@ -200,7 +207,7 @@ cdef class RowPredictor:
         cdef ptrdiff_t start = 0
         if self._classes is None:
             raise AttributeError("a regression model has no predict_proba_one")
-        scores = self._scores(row)
+        scores = self._linked(row)
         if len(self._classes) == 1:
             return scores
         parts = []
@@ -212,6 +219,20 @@ cdef class RowPredictor:
     def score_one(self, row):
         """Return the columns of one row before they become labels, float64."""
         return self._scores(row)
+
+    cdef object _linked(self, object row):
+        cdef cnp.ndarray raw = self._scores(row)
+        cdef cnp.npy_intp size = 2
+        cdef cnp.ndarray out = raw
+        if self._link == IDENTITY:
+            return raw
+        if self._link == LOGISTIC:
+            out = cnp.PyArray_EMPTY(1, &size, cnp.NPY_FLOAT64, 0)
+        apply_link(
+            self._link, <const double*> cnp.PyArray_DATA(raw), self._n_columns,
+            <double*> cnp.PyArray_DATA(out),
+        )
+        return out
 
     cdef object _scores(self, object row):
         cdef cnp.npy_intp size = self._n_columns
@@ -477,3 +498,15 @@ cdef void _walk(
                         self._entry_value[entry]
                     )
         first += n_lanes
+
+
+def link_rows(
+    int link,
+    const double[:, ::1] raw,           # IN  (n_rows, n_columns)
+    double[:, ::1] out,                 # OUT (n_rows, 2 under LOGISTIC, or n_columns)
+):
+    """Write the predictions of rows from their raw scores."""
+    cdef ptrdiff_t row
+    with nogil:
+        for row in range(raw.shape[0]):
+            apply_link(link, &raw[row, 0], raw.shape[1], &out[row, 0])

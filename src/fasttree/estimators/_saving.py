@@ -99,6 +99,7 @@ def make_state(
     ensemble: Ensemble,
     *,
     combination: str = "mean",
+    link: str = "identity",
     baseline: ArrayLike | None = None,
     attributes: Mapping[str, Any] | None = None,
     arrays: Mapping[str, NDArray[Any]] | None = None,
@@ -112,6 +113,8 @@ def make_state(
     ensemble : Ensemble
     combination : {"mean", "sum"}, default="mean"
         How predictions come from the trees.
+    link : {"identity", "logistic", "softmax", "exponential"}, default="identity"
+        What makes predictions of the columns.
     baseline : float array of shape (n_columns,), default=None
         What sums start from; zeros by default.
     attributes : mapping, default=None
@@ -132,6 +135,7 @@ def make_state(
         columns=ensemble.outputs,
         baseline=np.array(baseline, np.float64),
         combination=combination,
+        link=link,
         feature_names=None if names is None else tuple(names.tolist()),
         categories=schema.categories,
         single=schema.single,
@@ -179,7 +183,8 @@ def restore(state: ModelState) -> Any:
         if state.classes is not None:
             several = len(state.classes) > 1
             sizes = [len(labels) for labels in state.classes]
-            if ensemble.n_classes.tolist() != sizes:
+            is_of_classes = ensemble.is_classification
+            if is_of_classes and ensemble.n_classes.tolist() != sizes:
                 raise ValueError("its classes are not those of its trees")
             model.classes_ = list(state.classes) if several else state.classes[0]
             model.n_classes_ = sizes if several else sizes[0]
