@@ -1,5 +1,8 @@
 """Ensembles equal loops over their trees, to the bit, on any number of threads."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -322,3 +325,19 @@ def test_trees_that_are_not_small():
     ):  # fmt: skip
         trees = make_trees(3, 30, n_classes=0, **options)
         assert Ensemble.from_trees(trees)._batch.small is None
+
+
+def test_pickle_and_copies():
+    """Also of one that has predicted, and holds what is derived from its trees."""
+    trees = make_trees(4, 12, n_classes=0)
+    X = rows(4, 400)
+    ensemble = Ensemble.from_trees(trees, outputs=np.arange(12) % 2)
+    expected = ensemble.sum_values(X, [0.0, 1.0])
+    for again in (
+        pickle.loads(pickle.dumps(ensemble)), copy.copy(ensemble),
+        copy.deepcopy(ensemble), pickle.loads(pickle.dumps(ensemble, 5)),
+    ):  # fmt: skip
+        for _ in range(2):
+            got = again.sum_values(X, [0.0, 1.0])
+            np.testing.assert_array_equal(got, expected)
+        assert [tree.node_count for tree in again] == [t.node_count for t in trees]

@@ -271,6 +271,34 @@ def test_forests(model, tmp_path):
         )
 
 
+@pytest.mark.parametrize(
+    ("model", "n_classes"),
+    [
+        (fasttree.GradientBoostingClassifier(max_iter=12), 2),
+        (fasttree.GradientBoostingClassifier(max_iter=5), 3),
+        (fasttree.GradientBoostingRegressor(max_iter=12), 0),
+        (fasttree.GradientBoostingRegressor(loss="poisson", max_iter=9), 0),
+        (fasttree.GradientBoostingRegressor(loss="quantile", quantile=0.3), 0),
+    ],
+)
+def test_boosting(model, n_classes, tmp_path):
+    for dtype in (np.float32, np.float64):
+        X, y = make_data(6, 500, dtype=dtype, categories=False)
+        y = np.minimum(y, n_classes - 1) if n_classes else y.astype(float)
+        model.set_params(random_state=0).fit(X, y)
+        check_agreement(model, X, list(X), tmp_path / "model")
+        check_agreement(model, X, X.tolist(), tmp_path / "model")
+    again = fasttree.load(tmp_path / "model")
+    same_bits(again.feature_importances_, model.feature_importances_)
+    same_bits(again.train_score_, model.train_score_)
+    assert again.n_iter_ == model.n_iter_
+    more = {"warm_start": True, "max_iter": model.n_iter_ + 2}
+    same_bits(
+        again.set_params(**more).fit(X, y).predict(X),
+        model.set_params(**more).fit(X, y).predict(X),
+    )
+
+
 def test_wide_rows_and_many_classes(tmp_path):
     """More features, slots and classes than fit on the stack."""
     rng = np.random.default_rng(0)

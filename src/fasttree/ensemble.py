@@ -13,6 +13,7 @@ import numpy as np
 from fasttree import packing
 from fasttree.batch import BatchPredictor
 from fasttree.node_statistics import NodeStatistics
+from fasttree.packing import PackedTrees
 from fasttree.table import SparseRows
 from fasttree.tree import Tree
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
-
-    from fasttree.packing import PackedTrees
 
 
 class Ensemble:
@@ -93,6 +92,11 @@ class Ensemble:
 
     def __iter__(self) -> Iterator[Tree]:
         return (self[tree] for tree in range(len(self)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without what is derived from these.
+        parts = vars(self.packed), vars(self._statistics), self._outputs
+        return _restore, parts
 
     def __repr__(self) -> str:
         return (
@@ -356,6 +360,17 @@ class Ensemble:
         for start, rows in _blocks(X):
             part = out[start : start + len(rows)]
             self._batch.add(rows, columns, part, n_threads, trees)
+
+
+def _restore(
+    packed: dict[str, Any], statistics: dict[str, Any], outputs: NDArray[np.int32]
+) -> Ensemble:
+    """Return an ensemble from unpickled state, after checking it."""
+    trees = PackedTrees(**packed)
+    trees.check()
+    nodes = NodeStatistics(**statistics)
+    nodes.check(trees)
+    return Ensemble.from_packed(trees, nodes, _check_outputs(outputs, trees.n_trees))
 
 
 def _blocks(X: NDArray[Any] | SparseRows) -> Iterator[tuple[int, NDArray[Any]]]:

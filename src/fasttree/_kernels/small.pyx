@@ -45,9 +45,9 @@ cdef extern from *:
         int chunk;
         for (chunk = 0; chunk < n_chunks; chunk++) {
             __m256i part = _mm256_broadcastsi128_si256(
-                _mm_load_si128((const __m128i *)(row + 16 * chunk)));
+                _mm_loadu_si128((const __m128i *)(row + 16 * chunk)));
             v = _mm256_or_si256(v, _mm256_shuffle_epi8(part,
-                _mm256_load_si256((const __m256i *)(index + 32 * chunk))));
+                _mm256_loadu_si256((const __m256i *)(index + 32 * chunk))));
         }
         return v;
     }
@@ -69,12 +69,12 @@ cdef extern from *:
             const uint8_t *own = codes + row * 16 * N_CHUNKS;                       \
             uint32_t low = fasttree_at_most(                                        \
                 fasttree_pick(own, index, N_CHUNKS),                                \
-                _mm256_load_si256((const __m256i *)limit));                         \
+                _mm256_loadu_si256((const __m256i *)limit));                         \
             uint64_t left = FASTTREE_LOOK(table, low);                              \
             if (N_WORDS == 2) {                                                     \
                 uint32_t high = fasttree_at_most(                                   \
                     fasttree_pick(own, index + 32 * N_CHUNKS, N_CHUNKS),            \
-                    _mm256_load_si256((const __m256i *)(limit + 32)));              \
+                    _mm256_loadu_si256((const __m256i *)(limit + 32)));              \
                 left &= FASTTREE_LOOK(table + 1024, high);                          \
             }                                                                       \
             if (ADDS)                                                               \
@@ -112,7 +112,7 @@ cdef extern from *:
         int i;
         for (i = 0; i < 4; i++)
             less[i] = _mm256_castpd_si256(
-                _mm256_cmp_pd(_mm256_load_pd(cuts + 4 * i), v, _CMP_LT_OQ));
+                _mm256_cmp_pd(_mm256_loadu_pd(cuts + 4 * i), v, _CMP_LT_OQ));
         /* Two bits are left of each comparison. */
         return __builtin_popcount((uint32_t)_mm256_movemask_epi8(_mm256_packs_epi16(
             _mm256_packs_epi32(less[0], less[1]),
@@ -137,15 +137,15 @@ cdef extern from *:
     ) {
         __m256 v = _mm256_set1_ps(value);
         int low, high, block;
-        low = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_load_ps(coarse), v, _CMP_LT_OQ));
+        low = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(coarse), v, _CMP_LT_OQ));
         high = _mm256_movemask_ps(
-            _mm256_cmp_ps(_mm256_load_ps(coarse + 8), v, _CMP_LT_OQ));
+            _mm256_cmp_ps(_mm256_loadu_ps(coarse + 8), v, _CMP_LT_OQ));
         block = __builtin_popcount((uint32_t)(low | high << 8));
         block = block > 15 ? 15 : block;
         cuts += 16 * block;
-        low = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_load_ps(cuts), v, _CMP_LT_OQ));
+        low = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(cuts), v, _CMP_LT_OQ));
         high = _mm256_movemask_ps(
-            _mm256_cmp_ps(_mm256_load_ps(cuts + 8), v, _CMP_LT_OQ));
+            _mm256_cmp_ps(_mm256_loadu_ps(cuts + 8), v, _CMP_LT_OQ));
         return (uint8_t)(
             16 * block + __builtin_popcount((uint32_t)(low | high << 8)));
     }

@@ -30,6 +30,7 @@ from sklearn.utils.validation import (
 from fasttree import boosting
 from fasttree.ensemble import Ensemble
 from fasttree.estimators._base import TableInputMixin
+from fasttree.estimators._saving import SavableMixin, make_state
 from fasttree.labels import encode_labels
 from fasttree.losses import (
     REGRESSION_LOSSES,
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import ArrayLike, NDArray
+
+    from fasttree.model_state import ModelState
 
 _DEFAULT_BINS = 255
 _EARLY_STOPPING_FROM = 10_000
@@ -150,7 +153,7 @@ class _Fitted(BaseEstimator):
         return kind.score(self, X, y, sample_weight)
 
 
-class BaseGradientBoosting(TableInputMixin):
+class BaseGradientBoosting(SavableMixin, TableInputMixin):
     """What the boosting estimators share."""
 
     _loss: Any
@@ -584,6 +587,44 @@ class BaseGradientBoosting(TableInputMixin):
         for row, members in zip(groups, sets, strict=True):
             row[list(members)] = 1
         return groups
+
+    # --- Saving --------------------------------------------------------------------
+
+    def _to_state(self) -> ModelState:
+        if callable(self.loss):
+            raise TypeError("a model whose loss is a function cannot be saved")
+        return make_state(
+            self,
+            self.ensemble_,
+            combination="sum",
+            link=getattr(self._loss, "link", "identity"),
+            baseline=self.baseline_,
+            attributes={"seed": int(self._seed)},
+            arrays={
+                "gains": self._gains,
+                "splits": self._splits,
+                "train_score": self.train_score_,
+                "validation_score": self.validation_score_,
+            },
+        )
+
+    def _take_state(self, state: ModelState, ensemble: Ensemble) -> None:
+        arrays = state.arrays
+        for name in ("gains", "splits"):
+            if arrays[name].shape != (ensemble.n_features,):
+                raise ValueError(f"{name} must have a number for each feature")
+        self.baseline_ = state.baseline
+        self._loss = self._make_loss(state.baseline, None)
+        n_outputs = len(state.baseline)
+        columns = np.tile(np.arange(n_outputs), len(ensemble) // n_outputs)
+        if not np.array_equal(columns, ensemble.outputs):
+            raise ValueError("its trees must take turns with the outputs")
+        self._trees = list(ensemble)
+        self._seed = state.attributes["seed"]
+        self._gains, self._splits = arrays["gains"], arrays["splits"]
+        self._train_scores = arrays["train_score"].tolist()
+        self._validation_scores = arrays["validation_score"].tolist()
+        self._finish(n_outputs)
 
     # --- Prediction ----------------------------------------------------------------
 
