@@ -4,7 +4,13 @@ import hashlib
 
 import numpy as np
 
-from fasttree import DecisionTreeClassifier, DecisionTreeRegressor
+from fasttree import (
+    DecisionTreeClassifier,
+    DecisionTreeRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRanker,
+    GradientBoostingRegressor,
+)
 
 
 def data(n_rows=12_000, n_features=10):
@@ -19,7 +25,11 @@ def data(n_rows=12_000, n_features=10):
 
 
 def digest(model):
-    state = model.tree_.__getstate__()
+    return digest_tree(model.tree_)
+
+
+def digest_tree(tree):
+    state = tree.__getstate__()
     sha = hashlib.sha256()
     for name in sorted(state):
         if isinstance(state[name], np.ndarray):
@@ -49,6 +59,30 @@ def digests():
             model = DecisionTreeRegressor(criterion=criterion, max_bins=max_bins)
             yield digest(model.fit(X[:4000], np.exp(score[:4000])))
             yield digest(model.fit(X[:4000], np.exp(score[:4000]), weight[:4000]))
+    yield from boosted_digests(X, score, classes, weight)
+
+
+def boosted_digests(X, score, classes, weight):
+    options = {
+        "max_iter": 3,
+        "early_stopping": False,
+        "categorical_features": [2],
+        "random_state": 1,
+    }
+    models = [
+        GradientBoostingClassifier(**options).fit(X, score > 0, weight),
+        GradientBoostingClassifier(**options, sampling="goss").fit(X, classes),
+        GradientBoostingRegressor(**options, max_features=0.5).fit(X, score),
+    ]
+    for loss in ("poisson", "gamma", "tweedie", "huber", "absolute_error"):
+        model = GradientBoostingRegressor(**options, loss=loss, subsample=0.7)
+        models.append(model.fit(X, np.exp(score / 4)))
+    grades = np.clip(np.round(score + 1), 0, 4)
+    ranker = GradientBoostingRanker(**options)
+    models.append(ranker.fit(X, grades, qid=np.repeat(np.arange(600), 20)))
+    for model in models:
+        for tree in model.ensemble_:
+            yield digest_tree(tree)
 
 
 if __name__ == "__main__":

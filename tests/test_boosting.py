@@ -28,6 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 from threadpoolctl import threadpool_limits
 
+import reference_boosting
 from fasttree import (
     EncodedTable,
     GradientBoostingClassifier,
@@ -501,3 +502,23 @@ def test_metadata_is_routed():
         model = GradientBoostingRegressor(max_iter=2)
         model.set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
         cross_validate(model, X, y, params={"sample_weight": np.ones(len(y))}, cv=2)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+def test_trees_are_those_of_float64_histograms(loss):
+    X, score = data(1500, 5)
+    y = score if loss == "squared_error" else (score > 0.5).astype(float)
+    table = EncodedTable.from_data(X, max_bins=60)
+    codes = np.stack([column.codes.astype(int) for column in table.columns], axis=1)
+    n_codes = [column.n_codes for column in table.columns]
+    expected = reference_boosting.Booster(n_codes, loss, trees=8, leaves=12)
+    expected.fit(codes, y)
+    options = {"max_iter": 8, "max_leaf_nodes": 12, **PLAIN}
+    if loss == "squared_error":
+        raw = GradientBoostingRegressor(**options).fit(table, y).predict(table)
+    else:
+        model = GradientBoostingClassifier(**options).fit(table, y)
+        raw = model.decision_function(table)
+    wanted = expected.decision_function(codes)
+    # Sums of integers may break a near tie in another way.
+    assert np.mean(np.abs(raw - wanted) < 1e-4) > 0.98
