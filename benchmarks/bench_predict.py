@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fasttree import DecisionTreeClassifier
+from fasttree import DecisionTreeClassifier, RandomForestClassifier
 
 from . import datasets
 
@@ -42,3 +42,29 @@ class PredictFrame:
 
     def time_predict_proba(self):
         self.tree.predict_proba(self.X)
+
+
+class PredictOne:
+    """One row through 100 trees, from Python."""
+
+    params = ([31, None],)
+    param_names = ("max_leaf_nodes",)
+    timeout = 300
+
+    def setup(self, max_leaf_nodes):
+        data = datasets.synthetic_binary(20_000)
+        model = RandomForestClassifier(
+            100, max_leaf_nodes=max_leaf_nodes, random_state=0, n_jobs=1
+        ).fit(data.X_train, data.y_train)
+        self.predictor = model.predictor()
+        self.row = data.X_train[0].copy()
+        self.values = self.row.tolist()
+
+    def time_array(self, max_leaf_nodes):
+        self.predictor.predict_one(self.row)
+
+    def time_list(self, max_leaf_nodes):
+        self.predictor.predict_one(self.values)
+
+    def time_proba(self, max_leaf_nodes):
+        self.predictor.predict_proba_one(self.row)

@@ -147,3 +147,40 @@ def test_score_floors_the_log_loss_of_unseen_classes(bench):
     assert result["accuracy"] == pytest.approx(1 / 3)
     expected = (0 + np.log(2) + np.log(1e15)) / 3
     assert result["log_loss"] == pytest.approx(expected)
+
+
+def test_predict_compares_equal_outputs_and_prints(bench, capsys):
+    predict = bench("predict")
+    rows = predict.rows(300)
+
+    def double(X):
+        return 2 * X[:, 0]
+
+    peers = {"fasttree": (True, double), "twin": (True, double)}
+    predict.check_equal(peers, rows)
+    with pytest.raises(AssertionError, match="wrong"):
+        predict.check_equal({**peers, "wrong": (True, lambda X: X[:, 0])}, rows)
+    predict.check_equal({**peers, "other": (False, lambda X: X[:, 0])}, rows)
+    seconds = predict.interleave(peers, rows, 3)
+    predict.show_batch("Batch", seconds, 1)
+    predict.show_latency("One row", predict.latencies(peers, rows, 2, 10))
+    printed = capsys.readouterr().out
+    assert printed.count("| twin |") == 2
+    assert [len(samples) for samples in seconds.values()] == [3, 3]
+
+
+def test_imported_trees_predict_the_same():
+    from benchmarks import imported, predict
+    from sklearn.ensemble import RandomForestClassifier
+
+    X = predict.rows(400)
+    y = (X[:, 0] + X[:, 1] > 0).astype(int)
+    forest = RandomForestClassifier(9, random_state=0).fit(X, y)
+    ensemble = imported.from_forest(forest)
+    np.testing.assert_allclose(
+        ensemble.mean_shares(X), forest.predict_proba(X), atol=1e-6
+    )
+    predictor = imported.predictor_of(ensemble)
+    np.testing.assert_array_equal(
+        predictor.predict_proba_one(X[0]), ensemble.mean_shares(X)[0]
+    )
