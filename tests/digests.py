@@ -55,6 +55,14 @@ def digests():
         model = DecisionTreeRegressor(max_bins=max_bins)
         yield digest(model.fit(X, score))
         yield digest(model.fit(X, score, sample_weight=weight))
+    several = np.stack([score, X[:, 0] ** 2, weight], axis=1)
+    for splitter in ("best", "random"):
+        options = {"splitter": splitter, "max_depth": 7, "random_state": 1}
+        for criterion in ("squared_error", "poisson", "absolute_error"):
+            model = DecisionTreeRegressor(criterion=criterion, **options)
+            yield digest(model.fit(X, np.abs(several), sample_weight=weight))
+        model = DecisionTreeClassifier(criterion="entropy", **options)
+        yield digest(model.fit(X, np.digitize(several, [0.0, 0.5, 1.0])))
         for criterion in ("poisson", "absolute_error"):
             model = DecisionTreeRegressor(criterion=criterion, max_bins=max_bins)
             yield digest(model.fit(X[:4000], np.exp(score[:4000])))

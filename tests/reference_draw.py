@@ -124,14 +124,15 @@ def audit(tree, table, matrix, y, params, sample_weight=None, n_classes=0):
     rows = np.flatnonzero(weight > 0)
     # The oracle rounds, and fractional weights are rounded by the library.
     spread = impurity(params.criterion, y[rows], weight[rows], n_classes)
-    tolerance = 1e-9 * weight.sum() * (spread if n_classes == 0 else 1.0)
+    scale = spread if np.all(n_classes == 0) else 1.0
+    tolerance = 1e-9 * weight.sum() * scale
     stack = [(0, rows, params.seed, 0)]
     while stack:
         node, rows, key, depth = stack.pop()
         assert tree.n_node_samples[node] == len(rows)
         is_leaf = tree.children_left[node] < 0
         stops = (
-            len(np.unique(y[rows])) == 1
+            len(np.unique(y[rows], axis=0)) == 1
             or len(rows) < max(params.min_samples_split, 2 * params.min_samples_leaf)
             or weight[rows].sum() < 2 * min_weight
             or (params.max_depth is not None and depth >= params.max_depth)

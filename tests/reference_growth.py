@@ -45,7 +45,11 @@ def partition_entries(entries, goes_left, new=NEW, mask=MISSING - 1):
 
 
 def impurity(criterion, y, weight, n_classes):
-    """Impurity of a set of rows, from the definition."""
+    """Impurity of a set of rows, from the definition: the mean of several outputs."""
+    if y.ndim == 2:
+        sizes = np.broadcast_to(n_classes, y.shape[1])
+        columns = zip(y.T, sizes, strict=True)
+        return np.mean([impurity(criterion, own, weight, n) for own, n in columns])
     total = weight.sum()
     if criterion == "squared_error":
         mean = (weight * y).sum() / total
@@ -151,7 +155,7 @@ def audit(tree, table, matrix, y, params, sample_weight=None, n_classes=0, exact
     total = weight.sum()
     min_weight = params.min_weight_fraction_leaf * total
     scale = total
-    if n_classes == 0:
+    if np.all(n_classes == 0):
         kept = weight > 0
         spread = impurity(params.criterion, y[kept], weight[kept], n_classes)
         # The oracle's own means are rounded.
@@ -172,7 +176,7 @@ def audit(tree, table, matrix, y, params, sample_weight=None, n_classes=0, exact
             tree.impurity[node] * total, own * total, rtol=1e-6, atol=1e-9 * scale
         )
         tolerance = 1e-9 * scale
-        pure = len(np.unique(y[rows])) == 1
+        pure = len(np.unique(y[rows], axis=0)) == 1
         stops = (
             pure
             or depth >= max_depth

@@ -315,8 +315,6 @@ def test_bad_data(estimator):
         estimator.predict(IRIS)
     with pytest.raises(NotFittedError):
         _ = estimator.feature_importances_
-    with pytest.raises(ValueError, match="single output only"):
-        estimator.fit(IRIS, np.stack([SPECIES, SPECIES], axis=1))
     with pytest.raises(ValueError, match="infinity"):
         estimator.fit(np.where(IRIS > 6, np.inf, IRIS), SPECIES)
     with pytest.raises(ValueError, match=r"(?i)complex"):

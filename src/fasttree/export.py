@@ -52,7 +52,8 @@ def export_text(
     feature_names : array-like of shape (n_features,), default=None
         None writes ``feature_0``, ``feature_1``, ...
     class_names : array-like of shape (n_classes,), default=None
-        None writes the classes as they are in ``classes_``.
+        None writes the classes as they are in ``classes_``. For several outputs
+        a list of such arrays, one for each.
     max_depth : int or None, default=10
         Branches below it are cut short. None shows all.
     spacing : int, default=3
@@ -91,12 +92,7 @@ def export_text(
     if tree.is_classification:
         if class_names is None:
             class_names = decision_tree.classes_
-        class_names = check_array(class_names, ensure_2d=False, dtype=None)
-        if len(class_names) != tree.max_n_classes:
-            raise ValueError(
-                f"class_names must contain {tree.max_n_classes} elements, one for "
-                f"each class, got {len(class_names)}"
-            )
+        class_names = _check_class_names(tree, class_names)
     writer = _Writer(
         tree, feature_names, class_names, getattr(decision_tree, "schema_", None),
         spacing, decimals, show_weights, show_missing,
@@ -109,7 +105,7 @@ class _Writer:
         self,
         tree: Tree,
         feature_names: Sequence[str],
-        class_names: Sequence[Any] | None,
+        class_names: list[NDArray[Any]] | None,
         schema: Any,
         spacing: int,
         decimals: int,
@@ -170,18 +166,44 @@ class _Writer:
         tree = self.tree
         leaf = int(np.searchsorted(tree.leaf_nodes, node))
         if not tree.is_classification:
-            return f" value: [{tree.leaf_value[leaf]:.{self.decimals}f}]"
+            return f" value: {self._listed(np.atleast_1d(tree.leaf_value[leaf]))}"
         entries = slice(tree.leaf_start[leaf], tree.leaf_start[leaf + 1])
-        shares = np.zeros(tree.max_n_classes)
+        shares = np.zeros(tree.total_n_classes)
         shares[tree.leaf_class[entries]] = tree.leaf_share[entries]
-        winner: Any = int(np.argmax(shares))
-        if tree.max_n_classes != 1 and self.class_names is not None:
-            winner = self.class_names[winner]
+        by_output = np.split(shares, tree.class_start[1:-1])
+        winners = []
+        for share, names in zip(by_output, self.class_names or [], strict=True):
+            winner = int(np.argmax(share))
+            winners.append(str(names[winner] if len(share) != 1 else winner))
+        classes = winners[0] if len(winners) == 1 else f"[{', '.join(winners)}]"
         if not self.show_weights:
-            return f" class: {winner}"
-        weights = shares * tree.weighted_n_node_samples[node]
-        listed = ", ".join(f"{weight:.{self.decimals}f}" for weight in weights)
-        return f" weights: [{listed}] class: {winner}"
+            return f" class: {classes}"
+        weight = tree.weighted_n_node_samples[node]
+        weights = ", ".join(self._listed(share * weight) for share in by_output)
+        if len(winners) > 1:
+            weights = f"[{weights}]"
+        return f" weights: {weights} class: {classes}"
+
+    def _listed(self, numbers: NDArray[np.float64]) -> str:
+        return "[" + ", ".join(f"{x:.{self.decimals}f}" for x in numbers) + "]"
+
+
+def _check_class_names(tree: Tree, class_names: Any) -> list[NDArray[Any]]:
+    """Return the names of the classes of each output."""
+    given = [class_names] if tree.n_outputs == 1 else list(class_names)
+    if len(given) != tree.n_outputs:
+        raise ValueError(
+            f"class_names must contain {tree.n_outputs} arrays, one for each output, "
+            f"got {len(given)}"
+        )
+    names = [check_array(own, ensure_2d=False, dtype=None) for own in given]
+    for own, n_classes in zip(names, tree.n_classes, strict=True):
+        if len(own) != n_classes:
+            raise ValueError(
+                f"class_names must contain {n_classes} elements, one for each class, "
+                f"got {len(own)}"
+            )
+    return names
 
 
 def fitted_tree(decision_tree: Any) -> Tree:

@@ -173,7 +173,9 @@ class Grown:
     leaf_start : ndarray of int64, shape (n_leaves + 1,)
         Where each leaf's classes begin; all 0 if the leaves list none.
     leaf_class, leaf_weight : ndarray
-        Classes of the leaves and their weight units.
+        Classes of the leaves and their weight units. Several outputs of numbers have
+        their values here, as float64 bits: n_outputs for each leaf, or for each node
+        where a node's values are medians.
     words : ndarray of uint64
         Category sets.
     """

@@ -92,7 +92,7 @@ class SharedColumns:
             target.n_classes,
             target.nlogn,
             target.quantum,
-            target.centre,
+            float(target.centre[0]),
             target.per_unit,
             self.columns.view(np.uint8),
             limits,

@@ -8,7 +8,7 @@ overflow; sums are then exact and do not depend on the order of the rows.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from fasttree.table import EncodedTable
 
-_BINARY, _CLASSES, _REGRESSION = 0, 1, 2
+_BINARY, _CLASSES, _REGRESSION, _LABELS, _SUMS = range(5)
 _LOSSES = {"squared_error": 0, "poisson": 1, "absolute_error": 2}
 _MAX_CLASSES = 1 << 16
 _SUM_BITS = 61  # of an int64 sum of absolute values
@@ -89,9 +89,27 @@ class _Target:
     response: NDArray[np.float64] | None
     nlogn: NDArray[np.float64] | None
     quantum: float
-    centre: float = 0.0  # of the responses
+    centre: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+    """(n_outputs,), of the responses."""
     value_exponent: int = 0  # value = weight * (response - centre) * 2**exponent
     response_exponent: int = 0  # response = y * 2**exponent
+    class_start: NDArray[np.int64] | None = None  # (n_outputs + 1,)
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.centre)
+
+    @property
+    def n_totals(self) -> int:
+        """Numbers that the kernels keep of a node besides its statistics."""
+        if self.kind == _SUMS:
+            return 2 * self.n_outputs
+        return self.n_classes if self.kind in (_CLASSES, _LABELS) else 0
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row's targets, where there are several."""
+        return {_LABELS: 2, _SUMS: 16}.get(self.kind, 0) * self.n_outputs
 
     @property
     def loss(self) -> int:
@@ -104,20 +122,21 @@ class _Target:
         return math.ldexp(1.0, self.value_exponent) / self.weights.scale
 
 
-def uses_tiles(*, is_weighted: bool, criterion: str) -> bool:
+def uses_tiles(*, is_weighted: bool, criterion: str, n_outputs: int = 1) -> bool:
     """Return whether columns of at most 255 codes are counted in tiles.
 
-    Rows of one weight are counted in histograms; weighted rows are walked in
-    order, where a position tells the number of rows as well as their weight.
-    Medians do not come from histograms either.
+    Rows of one weight and one target are counted in histograms; weighted rows are
+    walked in order, where a position tells the number of rows as well as their
+    weight, and so are rows of several targets. Medians do not come from histograms
+    either.
     """
-    return not is_weighted and criterion != "absolute_error"
+    return not is_weighted and criterion != "absolute_error" and n_outputs == 1
 
 
 def grow_classification_tree(
     table: EncodedTable,
     y: NDArray[np.int32],
-    n_classes: int,
+    n_classes: int | NDArray[np.intp],
     sample_weight: NDArray[np.float64] | None,
     params: GrowthParams,
     n_threads: int,
@@ -127,10 +146,10 @@ def grow_classification_tree(
     Parameters
     ----------
     table : EncodedTable of n_rows rows
-    y : ndarray of int32, shape (n_rows,)
+    y : ndarray of int32, shape (n_rows,) or (n_rows, n_outputs)
         Class codes in [0, n_classes).
-    n_classes : int
-        At most 65,536.
+    n_classes : int, or ndarray of intp, shape (n_outputs,)
+        At most 65,536 in all.
     sample_weight : ndarray of float64, shape (n_rows,), or None
         Not negative, not all zero. Rows of weight zero are left out.
     params : GrowthParams
@@ -141,9 +160,11 @@ def grow_classification_tree(
     -------
     Tree
     """
-    if n_classes > _MAX_CLASSES:
+    total = int(np.sum(n_classes))
+    if total > _MAX_CLASSES:
         raise ValueError(
-            f"y has {n_classes} classes; at most {_MAX_CLASSES} are supported"
+            f"y has {total} classes; at most {_MAX_CLASSES} are supported, those of "
+            "all outputs together"
         )
     table, y, sample_weight = drop_weightless(table, y, sample_weight)
     target = class_target(y, n_classes, sample_weight, params.criterion)
@@ -152,26 +173,34 @@ def grow_classification_tree(
 
 def class_target(
     y: NDArray[np.int32],
-    n_classes: int,
+    n_classes: int | NDArray[np.intp],
     sample_weight: NDArray[np.float64] | None,
     criterion: str,
 ) -> _Target:
     """Return what the kernels need of classes."""
+    class_start = np.append(0, np.cumsum(n_classes, dtype=np.int64))
+    total, n_outputs = int(class_start[-1]), len(class_start) - 1
     weights = _weight_units(sample_weight, len(y))
-    kind = _BINARY if n_classes <= 2 and weights.units is None else _CLASSES
+    if n_outputs > 1:
+        kind = _LABELS
+        y = y + class_start[:-1]
+    else:
+        kind = _BINARY if total <= 2 and weights.units is None else _CLASSES
     nlogn, quantum = None, 0.0
     if criterion == "entropy":
-        nlogn, quantum = _nlogn_table(weights.total)
+        nlogn, quantum = _nlogn_table(weights.total, n_outputs)
     return _Target(
         kind,
         criterion,
-        n_classes,
-        np.ascontiguousarray(y, np.uint16),
+        total,
+        np.ascontiguousarray(y, np.uint16).reshape(-1),
         weights,
         None,
         None,
         nlogn,
         quantum,
+        np.zeros(n_outputs),
+        class_start=class_start,
     )
 
 
@@ -190,7 +219,7 @@ def grow_regression_tree(
     Parameters
     ----------
     table : EncodedTable of n_rows rows
-    y : ndarray of float64, shape (n_rows,)
+    y : ndarray of float64, shape (n_rows,) or (n_rows, n_outputs)
         Finite.
     sample_weight, params, n_threads
         As in `grow_classification_tree`.
@@ -231,30 +260,39 @@ def regression_target(
 ) -> _Target:
     """Put `y` on a fixed-point grid, about a centre, and keep it to take means of."""
     weights = _weight_units(sample_weight, len(y))
-    centre = 0.0 if criterion == "poisson" else _mean_of_finite(y)
+    y = y.reshape(len(y), -1)
+    n_outputs = y.shape[1]
+    centre = np.zeros(n_outputs)
+    if criterion != "poisson":
+        centre[:] = [_mean_of_finite(column) for column in y.T]
     spread = float(np.abs(y - centre).max())
     if criterion == "absolute_error" and spread:
         # Whole targets stay whole: then equal sums of deviations are seen as such.
-        centre = _round_to_power(centre, math.frexp(spread)[1] - 1)
+        exponent = math.frexp(spread)[1] - 1
+        centre[:] = [_round_to_power(own, exponent) for own in centre]
     deviation = y - centre
     response_exponent = -math.frexp(max(spread, float(np.abs(deviation).max())))[1]
     share = np.ldexp(deviation, response_exponent)
     if sample_weight is not None:
-        share *= sample_weight
-    heaviest = float(np.abs(share).sum())
+        share *= sample_weight[:, None]
+    heaviest = float(np.abs(share).sum(axis=0).max())
     value_exponent = _SUM_BITS - 1 - math.frexp(heaviest)[1]
     value = np.rint(np.ldexp(share, value_exponent)).astype(np.int64)
+    response = np.ldexp(y, response_exponent)
+    if criterion == "absolute_error":
+        # The rows of each output's deviations stand in an order of their own.
+        value, response = value.T, response.T
     return _Target(
-        _REGRESSION,
+        _REGRESSION if n_outputs == 1 else _SUMS,
         criterion,
         0,
         None,
         weights,
-        value,
-        np.ldexp(y, response_exponent),
+        np.ascontiguousarray(value).reshape(-1),
+        np.ascontiguousarray(response).reshape(-1),
         None,
         0.0,
-        math.ldexp(centre, response_exponent),
+        np.ldexp(centre, response_exponent),
         value_exponent,
         response_exponent,
     )
@@ -285,9 +323,9 @@ def _weight_units(sample_weight: NDArray[np.float64] | None, n_rows: int) -> _We
     return _Weights(units, int(units.sum()), math.ldexp(1.0, exponent))
 
 
-def _nlogn_table(total: int) -> tuple[NDArray[np.float64], float]:
+def _nlogn_table(total: int, n_outputs: int = 1) -> tuple[NDArray[np.float64], float]:
     """Return x * log2(x) for x up to about `total`, and the step it is rounded to."""
-    largest = total * max(math.log2(total), 1.0)
+    largest = n_outputs * total * max(math.log2(total), 1.0)
     quantum = math.ldexp(1.0, math.frexp(largest)[1] - 50)
     table = np.empty(min(total, 1 << 24) + 2)
     kernels.fill_nlogn(table, quantum)
@@ -318,7 +356,7 @@ def _mean_of_finite(y: NDArray[np.float64]) -> float:
 def _grow(
     table: EncodedTable, target: _Target, params: GrowthParams, n_threads: int
 ) -> Tree:
-    if samples_features(params, table.n_features):
+    if target.n_outputs == 1 and samples_features(params, table.n_features):
         return _grow_sampled(table, target, params)
     plan, owned = _make_plan(table, target, params, n_threads)
     if params.max_leaf_nodes is None:
@@ -513,7 +551,9 @@ def _make_plan(
     n_rows, n_features = table.n_rows, table.n_features
     drawn = params.splitter == "random"
     in_tiles = not drawn and uses_tiles(
-        is_weighted=target.weights.units is not None, criterion=params.criterion
+        is_weighted=target.weights.units is not None,
+        criterion=params.criterion,
+        n_outputs=target.n_outputs,
     )
     features = np.zeros(n_features, growth.FEATURE_DTYPE)
     tile_of = np.full(n_features, -1, np.int32)
@@ -563,6 +603,9 @@ def _make_plan(
         target.loss,
         target.criterion == "entropy",
         target.n_classes,
+        target.n_outputs,
+        target.n_totals,
+        target.class_start,
         target.label,
         target.weights.units,
         target.value,
@@ -584,9 +627,10 @@ def _make_plan(
     # Bytes of a row: two for each list, eight for 64 columns of two values.
     n_binary = int(features["binary"].sum())
     row_bytes = 2 * (n_features - n_binary) + 8 * -(-n_binary // 64)
+    row_bytes += target.row_bytes
     capacity, most = _COPY_BYTES // row_bytes, kernels.MAX_LOCAL_ROWS
     if drawn:
-        capacity = _DRAWN_BYTES // (4 * n_features)
+        capacity = _DRAWN_BYTES // (4 * n_features + target.row_bytes)
         if target.kind != _CLASSES:
             most = kernels.MAX_DRAWN_ROWS
     plan = growth.Plan(
@@ -597,7 +641,7 @@ def _make_plan(
         ordered=np.asarray(ordered, np.int32),
         tile_of=tile_of,
         n_tiles=n_tiles,
-        n_totals=target.n_classes if target.kind == _CLASSES else 0,
+        n_totals=target.n_totals,
         column_words=_column_words(target) if looks_at_all else 0,
         max_features=params.max_features,
         max_leaf_nodes=params.max_leaf_nodes,
@@ -631,7 +675,9 @@ def _first_rows(target: _Target, n_rows: int) -> NDArray[np.uint32]:
     """Return the rows of the root: in order of the target where medians need it."""
     if target.criterion == "absolute_error":
         assert target.response is not None
-        return np.argsort(target.response, kind="stable").astype(np.uint32)
+        response = target.response.reshape(target.n_outputs, n_rows)
+        order = np.argsort(response, axis=1, kind="stable")
+        return order.astype(np.uint32).reshape(-1)
     return np.arange(n_rows, dtype=np.uint32)
 
 
@@ -705,7 +751,8 @@ def _min_gain(min_impurity_decrease: float, target: _Target) -> float:
     if min_impurity_decrease <= 0.0:
         return -np.inf
     gain = (min_impurity_decrease - np.finfo(np.float64).eps) * target.weights.total
-    if target.kind == _REGRESSION:
+    gain *= target.n_outputs  # impurities are means over the outputs
+    if target.kind in (_REGRESSION, _SUMS):
         per_unit = target.value_exponent + target.response_exponent
         scale = target.weights.scale
         if target.criterion == "squared_error":
@@ -731,13 +778,10 @@ def _to_tree(
     category_count[in_set] = n_codes[nodes["feature"][in_set]]
     payload: dict[str, Any]
     impurity = nodes["impurity"]
-    if target.kind == _REGRESSION:
+    if target.kind in (_REGRESSION, _SUMS):
         power = 2 if target.criterion == "squared_error" else 1
         impurity = np.ldexp(impurity, -power * target.response_exponent)
-        values = np.ldexp(nodes["value"], -target.response_exponent)
-        payload = {"leaf_value": values[is_leaf]}
-        if target.criterion == "absolute_error":
-            payload["inner_value"] = values[~is_leaf]
+        payload = _value_payload(grown, target, is_leaf)
     elif target.kind == _BINARY:
         payload = _binary_payload(nodes["n"][is_leaf], nodes["ones"][is_leaf])
     else:
@@ -746,9 +790,12 @@ def _to_tree(
             "leaf_class": grown.leaf_class,
             "leaf_weight": grown.leaf_weight / target.weights.scale,
         }
+    if target.kind == _LABELS:
+        payload["output_classes"] = np.diff(target.class_start)
     return Tree.from_arrays(
         n_features=table.n_features,
         n_classes=target.n_classes,
+        n_outputs=target.n_outputs,
         criterion=params.criterion,
         children_left=nodes["left"],
         children_right=nodes["right"],
@@ -763,6 +810,22 @@ def _to_tree(
         weighted_n_node_samples=weight,
         **payload,
     )
+
+
+def _value_payload(
+    grown: growth.Grown, target: _Target, is_leaf: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Return the values of the leaves, and of the inner nodes if those are medians."""
+    value = grown.nodes["value"][:, None]
+    if target.kind == _SUMS:
+        value = grown.leaf_weight.view(np.float64).reshape(-1, target.n_outputs)
+    value = np.ldexp(value, -target.response_exponent)
+    if len(value) < len(is_leaf):
+        return {"leaf_value": value.reshape(-1)}
+    payload = {"leaf_value": value[is_leaf].reshape(-1)}
+    if target.criterion == "absolute_error":
+        payload["inner_value"] = value[~is_leaf].reshape(-1)
+    return payload
 
 
 def _binary_payload(n: NDArray[np.int64], ones: NDArray[np.int64]) -> dict[str, Any]:

@@ -33,6 +33,8 @@ cdef struct MedianSpace:
     int64_t* weights          # (longest + 1,) indexed tree
     int64_t* values           # (longest + 1,) indexed tree
     int32_t* sequence         # (longest,) ranks, in the order of going left
+    int32_t* going            # (longest,) rows in that order
+    const void* rows          # (n,) of the node, in order of the targets
     int64_t* cost             # (longest + 1,) of the split at each place of it
 
 
@@ -49,12 +51,13 @@ cdef inline bint reserve_medians(
     space.weights = <int64_t*>calloc(longest + 1, sizeof(int64_t))
     space.values = <int64_t*>calloc(longest + 1, sizeof(int64_t))
     space.sequence = <int32_t*>calloc(longest, sizeof(int32_t))
+    space.going = <int32_t*>calloc(longest, sizeof(int32_t))
     space.cost = <int64_t*>calloc(longest + 1, sizeof(int64_t))
     return (space.rank != NULL and space.value != NULL and space.weight != NULL
             and space.median != NULL and space.after != NULL
             and space.before != NULL and space.weights != NULL
             and space.values != NULL and space.sequence != NULL
-            and space.cost != NULL)
+            and space.going != NULL and space.cost != NULL)
 
 
 cdef inline void free_medians(MedianSpace* space) noexcept nogil:
@@ -67,6 +70,7 @@ cdef inline void free_medians(MedianSpace* space) noexcept nogil:
     free(space.weights)
     free(space.values)
     free(space.sequence)
+    free(space.going)
     free(space.cost)
 
 
@@ -164,6 +168,7 @@ cdef inline void rank_rows(
 ) noexcept nogil:
     """Number the rows of a node, which are in order of their targets."""
     cdef int64_t i
+    space.rows = rows
     for i in range(n):
         space.rank[rows[i]] = <int32_t>i
         space.value[i] = target.value[rows[i]]
@@ -177,10 +182,17 @@ cdef inline void cost_positions(
     MedianSpace* space, const Target* target, int64_t n, int64_t total
 ) noexcept nogil:
     """Fill `cost` for places 1..n-1 of `sequence`: the ranks before it go left."""
-    cdef int64_t k, done
-    cdef int of_left
+    cdef int64_t k
     for k in range(n + 1):
         space.cost[k] = 0
+    add_position_costs(space, target, n, total)
+
+
+cdef inline void add_position_costs(
+    MedianSpace* space, const Target* target, int64_t n, int64_t total
+) noexcept nogil:
+    cdef int64_t done
+    cdef int of_left
     if target.weight == NULL:
         add_costs(space, n, True)
         add_costs(space, n, False)
@@ -332,13 +344,25 @@ cdef inline void scan_absolute(
     """Best candidate of an order at positions first..last; see scan.pxd."""
     cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
     cdef entry_t mask = (new >> 2) - 1
-    cdef int64_t k, before = n - n_present if missing_first else 0, w = 0
-    cdef double score
+    cdef int64_t k, before = n - n_present if missing_first else 0
     for k in range(before):
         space.sequence[k] = space.rank[entries[n_present + k] & mask]
     for k in range(n - before):
         space.sequence[before + k] = space.rank[entries[k] & mask]
     cost_positions(space, target, n, node.weight)
+    keep_best_position(space, entries, before, first, last, target, node, min_weight,
+                       best)
+
+
+cdef inline void keep_best_position(
+    const MedianSpace* space, const entry_t* entries, int64_t before, int64_t first,
+    int64_t last, const Target* target, const NodeStat* node, int64_t min_weight,
+    Split* best
+) noexcept nogil:
+    """Take the cheapest candidate, where `before` missing entries go left first."""
+    cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
+    cdef int64_t k, w = 0
+    cdef double score
     if target.weight != NULL:
         for k in range(before + first - 1):
             w += space.weight[space.sequence[k]]
@@ -351,4 +375,4 @@ cdef inline void scan_absolute(
         if entries[k] & new and score > best.score:
             best.score = score
             best.position = k
-            best.missing_left = missing_first
+            best.missing_left = before > 0

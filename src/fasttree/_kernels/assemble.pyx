@@ -25,7 +25,7 @@ cdef struct Part:
 
 
 cdef inline int64_t payload_end(const Part* part, int64_t i) noexcept nogil:
-    """Where the classes of the next leaf after node `i` begin."""
+    """Where the payload of the next node after `i` that has one begins."""
     for i in range(i + 1, part.n_nodes):
         if part.nodes[i].payload >= 0:
             return part.nodes[i].payload
@@ -59,7 +59,8 @@ def assemble(
         By the names of the record's fields; `left` and `right` are -1 at leaves,
         `set_start` at nodes without a set.
     leaf_start : ndarray of shape (n_leaves + 1,), int64
-        All 0 if the leaves list no classes.
+        All 0 if the leaves list no classes. Of no use where inner nodes have a
+        payload too.
     leaf_class, leaf_weight, words : ndarray
         In the order of the nodes.
     """
@@ -153,16 +154,16 @@ cdef void _copy(
                            length * sizeof(uint64_t))
                     set_start[at] = <int32_t>n_words
                     n_words += length
+                if record.payload >= 0:
+                    length = payload_end(own, i) - record.payload
+                    memcpy(&leaf_class[n_payload],
+                           own.leaf_class + record.payload,
+                           length * sizeof(int32_t))
+                    memcpy(&leaf_weight[n_payload],
+                           own.leaf_weight + record.payload,
+                           length * sizeof(int64_t))
+                    n_payload += length
                 if record.feature < 0:
-                    if record.payload >= 0:
-                        length = payload_end(own, i) - record.payload
-                        memcpy(&leaf_class[n_payload],
-                               own.leaf_class + record.payload,
-                               length * sizeof(int32_t))
-                        memcpy(&leaf_weight[n_payload],
-                               own.leaf_weight + record.payload,
-                               length * sizeof(int64_t))
-                        n_payload += length
                     leaf += 1
                     leaf_start[leaf] = n_payload
                 at += 1

@@ -41,6 +41,7 @@ from fasttree._kernels.impurity cimport (
     score_classes,
     score_sums,
 )
+from fasttree._kernels.outputs cimport add_row, score_counted, target_of
 from fasttree._kernels.random cimport mix
 from fasttree._kernels.records cimport Arena, NodeRecord, reserve_words
 from fasttree._kernels.types cimport (
@@ -48,8 +49,10 @@ from fasttree._kernels.types cimport (
     BINARY,
     CLASSES,
     Feature,
+    LABELS,
     Limits,
     NodeStat,
+    SUMS,
     Split,
     Target,
     entry_t,
@@ -66,9 +69,10 @@ cdef enum:
 cdef struct DrawSpace:
     void* keys                # (capacity,) the node's keys, up to int64
     uint32_t* ones            # (capacity,) BINARY: whether of class 1
-    int64_t* left             # (n_classes,) zeroed
+    int64_t* left             # (n_totals,) zeroed
     int64_t* sizes            # (largest n_codes + 1,) of categories, zeroed
-    int64_t* totals           # (n_classes,) class weights of the node, CLASSES
+    int64_t* totals           # (n_totals,) of the node
+    uint8_t* sides            # (n_rows,) by row, where rows have several orders
 
 # The keys that occur in a node.
 cdef struct KeyRange:
@@ -78,16 +82,18 @@ cdef struct KeyRange:
 
 
 cdef inline bint reserve_draws(
-    DrawSpace* space, int64_t capacity, int64_t n_classes, int64_t n_codes
+    DrawSpace* space, int64_t capacity, const Target* target, int64_t n_rows,
+    int64_t n_codes
 ) noexcept nogil:
     """Allocate; False if there is no memory. To be freed in either case."""
     space.keys = calloc(capacity, sizeof(int64_t))
     space.ones = <uint32_t*>calloc(capacity, sizeof(uint32_t))
-    space.left = <int64_t*>calloc(n_classes + 1, sizeof(int64_t))
+    space.left = <int64_t*>calloc(target.n_totals + 1, sizeof(int64_t))
+    space.sides = <uint8_t*>calloc(n_rows if target.n_orders > 1 else 1, 1)
     space.sizes = <int64_t*>calloc(n_codes + 1, sizeof(int64_t))
     space.totals = NULL
     return (space.keys != NULL and space.ones != NULL and space.left != NULL
-            and space.sizes != NULL)
+            and space.sizes != NULL and space.sides != NULL)
 
 
 cdef inline void free_draws(DrawSpace* space) noexcept nogil:
@@ -95,6 +101,7 @@ cdef inline void free_draws(DrawSpace* space) noexcept nogil:
     free(space.ones)
     free(space.left)
     free(space.sizes)
+    free(space.sides)
 
 
 # --- random numbers -------------------------------------------------------------
@@ -230,6 +237,26 @@ cdef inline int64_t cost_of_sides(
     return cost_of_halves(halves, target) + cost_of_halves(halves + 1, target)
 
 
+cdef inline int64_t cost_of_outputs(
+    const uint8_t* sides, const entry_t* rows, int64_t n, const Target* target,
+    int64_t weight_left, int64_t weight_right
+) noexcept nogil:
+    """As `cost_of_sides`, of all outputs, from each row's side."""
+    cdef HalfSums halves[2]
+    cdef int64_t i, o, cost = 0
+    cdef const entry_t* ordered
+    cdef Target own
+    for o in range(target.n_outputs):
+        own = target_of(target, o)
+        ordered = rows + o * target.stride
+        begin_halves(halves, weight_right)
+        begin_halves(halves + 1, weight_left)
+        for i in range(n):
+            add_to_halves(halves + sides[ordered[i]], &own, ordered[i])
+        cost += cost_of_halves(halves, &own) + cost_of_halves(halves + 1, &own)
+    return cost
+
+
 cdef inline double score_sides(
     const narrow_or_wide* keys, const entry_t* rows, narrow_or_wide cut,
     bint missing_left, const Target* target, const NodeStat* node,
@@ -241,6 +268,7 @@ cdef inline double score_sides(
     cdef int64_t n = node.n, i, c, row, side, s = 0, w = 0, count = 0, l, r
     cdef uint32_t counted = 0, ones = 0, bit
     cdef ClassSums sums
+    cdef double score = -INFINITY
     if target.kind == BINARY:
         if missing_left:
             for i in range(n):
@@ -267,9 +295,16 @@ cdef inline double score_sides(
         w += l
         if target.kind == CLASSES:
             space.left[target.label[row]] += l
+        elif target.kind >= LABELS:
+            if target.n_orders > 1:
+                space.sides[row] = <uint8_t>side
+            elif side:
+                add_row(target, space.left, row, l)
         else:
             s += target.value[row] & -side
     n_left[0] = count
+    if target.kind >= LABELS and target.n_orders == 1:
+        score = score_counted(target, rows, n, space.totals, space.left, w, node.weight)
     if target.kind == CLASSES:
         sums.left = 0.0
         sums.right = 0.0
@@ -297,6 +332,11 @@ cdef inline double score_sides(
         return -INFINITY
     if target.kind == CLASSES:
         return score_classes(target, node, &sums)
+    if target.kind == SUMS and target.loss == ABSOLUTE:
+        return -<double>cost_of_outputs(space.sides, rows, n, target, w,
+                                        node.weight - w)
+    if target.kind >= LABELS:
+        return score
     if target.loss == ABSOLUTE:
         return -<double>cost_of_sides(keys, rows, n, cut, missing_left, target, w,
                                       node.weight - w)

@@ -16,13 +16,13 @@ from fasttree._kernels.draw cimport (
     part_rows,
     record_drawn,
 )
-from fasttree._kernels.impurity cimport add_totals, clear_totals, node_stat
+from fasttree._kernels.outputs cimport clear_node, count_node, measure_node
 from fasttree._kernels.random cimport child_key, draw_below
 from fasttree._kernels.records cimport NodeRecord, reserve_nodes
 from fasttree._kernels.subtree cimport (
     Frame,
     Workspace,
-    emit_leaf_classes,
+    emit_payload,
     is_perfect,
     must_be_leaf,
     trailing_zeros,
@@ -141,28 +141,29 @@ cdef inline bint grow_drawn_frames(
         best.feature = -1
         if not frame.leaf:
             node_draw = draw_of_node(frame.key)
-            if target.kind == CLASSES:
-                add_totals(target, totals, rows, n)
+            if target.n_totals:
+                count_node(target, totals, rows, n)
             elif target.kind == BINARY:
                 for i in range(n):
                     space.ones[i] = target.label[rows[i]]
             best = find_drawn(w, space, columns, features, limits, target, &frame.stat,
                               begin, frame.key, node_draw, mask)
-            if target.kind == CLASSES:
-                clear_totals(target, totals, rows, n)
+            if target.n_totals:
+                clear_node(target, totals, rows, n)
             if best.feature >= 0 and best.score - frame.stat.score < limits.min_gain:
                 best.feature = -1
+        if not emit_payload(&w.arena, record, target, rows, n, totals,
+                            best.feature < 0):
+            return False
         if best.feature < 0:
-            if target.kind == CLASSES:
-                record.payload = w.arena.n_payload
-                if not emit_leaf_classes(&w.arena, target, rows, n, totals):
-                    return False
             top -= 1
             continue
 
         column = columns + best.feature * w.capacity
-        n_left = part_rows(features + best.feature, column, rows, n, &best, node_draw,
-                           limits, space.sizes, w.spare)
+        for i in range(target.n_orders):
+            n_left = part_rows(features + best.feature, column,
+                               rows + i * target.stride, n, &best, node_draw, limits,
+                               space.sizes, w.spare)
         if not record_drawn(&w.arena, record, features + best.feature, column, rows, n,
                             n_left, &best):
             return False
@@ -170,12 +171,12 @@ cdef inline bint grow_drawn_frames(
         left = w.frames + top + 1
         right.begin = begin + n_left
         left.begin = begin
-        right.stat = node_stat(target, rows + n_left, n - n_left, totals)
-        if target.kind == CLASSES:
-            clear_totals(target, totals, rows + n_left, n - n_left)
-        left.stat = node_stat(target, rows, n_left, totals)
-        if target.kind == CLASSES:
-            clear_totals(target, totals, rows, n_left)
+        right.stat = measure_node(target, rows + n_left, n - n_left, totals)
+        if target.n_totals:
+            clear_node(target, totals, rows + n_left, n - n_left)
+        left.stat = measure_node(target, rows, n_left, totals)
+        if target.n_totals:
+            clear_node(target, totals, rows, n_left)
         right.depth = left.depth = frame.depth + 1
         right.parent = left.parent = node
         right.right = True

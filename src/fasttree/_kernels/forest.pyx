@@ -186,6 +186,8 @@ cdef class Growth:
         g.target.centre = centre
         g.target.per_unit = per_unit
         g.target.n_classes = n_classes
+        g.target.n_outputs = g.target.n_orders = 1
+        g.target.n_totals = n_classes if kind == CLASSES else 0
         g.target.nlogn = NULL if nlogn is None else &nlogn[0]
         g.target.nlogn_size = 0 if nlogn is None else nlogn.shape[0]
         g.target.quantum = quantum

@@ -52,16 +52,12 @@ from fasttree._kernels.histogram cimport (
     sum_column,
     sum_tile,
 )
-from fasttree._kernels.impurity cimport (
-    log2_portable,
-    nlogn_rounded,
-    node_stat,
-)
+from fasttree._kernels.impurity cimport log2_portable, nlogn_rounded
+from fasttree._kernels.outputs cimport measure_node, part_orders
 from fasttree._kernels.partition cimport (
     Parted,
     keep_entries,
     partition_entries,
-    partition_rows,
     partition_tile,
 )
 from fasttree._kernels.random cimport child_key, draw_below
@@ -85,7 +81,7 @@ from fasttree._kernels.subtree cimport (
     LOCAL_NEW,
     LOCAL_ROWS,
     Workspace,
-    emit_leaf_classes,
+    emit_payload,
     grow_frames,
     must_be_leaf,
     record_split,
@@ -98,6 +94,7 @@ from fasttree._kernels.types cimport (
     Limits,
     NodeStat,
     REGRESSION,
+    SUMS,
     Split,
     Target,
 )
@@ -131,7 +128,7 @@ cdef struct View:
     int32_t n_features
     int64_t n_rows
     int64_t n_words           # of a mask of features
-    uint32_t* rows            # (n_rows,) nodes own ranges of it
+    uint32_t* rows            # (n_orders, n_rows) nodes own ranges of it
     const uint64_t* tiles     # (n_tiles, n_rows)
     const int32_t* tiled      # feature of each byte of the tiles, or -1
     uint64_t* binary          # (n_tiles,) 1 in the bytes of columns of two values
@@ -251,13 +248,16 @@ cdef class Problem:
         int loss,
         bint entropy,
         int n_classes,
+        int64_t n_outputs,
+        int64_t n_totals,
+        const int64_t[::1] class_start,
         const uint16_t[::1] label,
         const int64_t[::1] weight,
         const int64_t[::1] value,
         const double[::1] response,
         const double[::1] nlogn,
         double quantum,
-        double centre,
+        const double[::1] centres,
         double per_unit,
         const uint8_t[::1] features,
         uint32_t[::1] rows,
@@ -267,12 +267,21 @@ cdef class Problem:
         int64_t run_capacity,
         object owned,
     ):
-        cdef int64_t n = rows.shape[0]
-        self.owned = (label, weight, value, response, nlogn, features, rows,
-                      tiles, tiled, owned)
+        cdef int64_t n_orders = n_outputs if kind == SUMS and loss == ABSOLUTE else 1
+        cdef int64_t n = rows.shape[0] // n_orders
+        self.owned = (class_start, label, weight, value, response, nlogn, centres,
+                      features, rows, tiles, tiled, owned)
+        self.view.target.n_outputs = n_outputs
+        self.view.target.n_totals = n_totals
+        self.view.target.n_orders = n_orders
+        self.view.target.stride = n
+        self.view.target.row_step = 1 if n_orders > 1 else n_outputs
+        self.view.target.output_step = n if n_orders > 1 else 1
+        self.view.target.class_start = NULL if class_start is None else &class_start[0]
+        self.view.target.centres = &centres[0]
         self.view.target.kind = kind
         self.view.target.loss = loss
-        self.view.target.centre = centre
+        self.view.target.centre = centres[0]
         self.view.target.per_unit = per_unit
         self.view.target.entropy = entropy
         self.view.target.n_classes = n_classes
@@ -303,8 +312,8 @@ cdef class Problem:
         self.view.local = <uint16_t*>calloc(n, sizeof(uint16_t))
         self.view.binary = <uint64_t*>calloc(tiles.shape[0] + 1, sizeof(uint64_t))
         self.view.listed = <uint64_t*>calloc(self.view.n_words, sizeof(uint64_t))
-        self.totals = <int64_t*>calloc(n_classes + 1, sizeof(int64_t))
-        self.left = <int64_t*>calloc(n_classes + 1, sizeof(int64_t))
+        self.totals = <int64_t*>calloc(n_totals + 1, sizeof(int64_t))
+        self.left = <int64_t*>calloc(n_totals + 1, sizeof(int64_t))
         self.runs = <Run*>calloc(run_capacity + 1, sizeof(Run))
         if (self.view.goes_left == NULL or self.view.local == NULL or self.totals == NULL
                 or self.left == NULL or self.runs == NULL or self.view.binary == NULL
@@ -343,8 +352,7 @@ cdef class Problem:
     ):
         """Fill in `stat` and `leaf` of one job a node; `depth` is set already.
 
-        `totals` (n_jobs, n_classes) comes zeroed and receives the class weights
-        when there are more than two classes or weights; else it may be empty.
+        `totals` (n_jobs, n_totals) comes zeroed and receives the nodes' totals.
         """
         cdef Job* job = <Job*>&jobs[0]
         cdef int64_t i
@@ -352,11 +360,12 @@ cdef class Problem:
         with nogil:
             for i in range(begins.shape[0]):
                 row = self.totals
-                if self.view.target.kind == CLASSES:
+                if self.view.target.n_totals:
                     row = &totals[i, 0]
                 job[i].begin = begins[i]
-                job[i].stat = node_stat(&self.view.target, self.view.rows + begins[i],
-                                        ends[i] - begins[i], row)
+                job[i].stat = measure_node(
+                    &self.view.target, self.view.rows + begins[i],
+                    ends[i] - begins[i], row)
                 job[i].leaf = must_be_leaf(&self.view.limits, &job[i].stat, job[i].depth)
 
     def search_orders(
@@ -381,7 +390,8 @@ cdef class Problem:
         memset(&medians, 0, sizeof(MedianSpace))
         scratch.medians = &medians
         with nogil:
-            scratch.left = <int64_t*>calloc(self.view.target.n_classes + 1, sizeof(int64_t))
+            scratch.left = <int64_t*>calloc(
+                self.view.target.n_totals + 1, sizeof(int64_t))
             scratch.runs = <Run*>calloc(self.view.run_capacity + 1, sizeof(Run))
             failed = scratch.left == NULL or scratch.runs == NULL
             if self.view.target.loss == ABSOLUTE:
@@ -390,7 +400,7 @@ cdef class Problem:
                 failed |= not reserve_medians(&medians, self.view.n_rows, longest)
             if not failed:
                 for j in range(n_jobs):
-                    if self.view.target.kind == CLASSES:
+                    if self.view.target.n_totals:
                         scratch.totals = &totals[j, 0]
                     if self.view.target.loss == ABSOLUTE:
                         rank_rows(&medians, &self.view.target,
@@ -443,7 +453,7 @@ cdef class Problem:
         cdef bint kept = histograms.shape[0] > 0
         cdef bint failed
         # uint64 words of a column's histogram.
-        cells = 128 * self.view.target.n_classes
+        cells = 128 * <int64_t>self.view.target.n_classes
         if self.view.target.kind == BINARY:
             cells = BINS
         elif self.view.target.kind == REGRESSION:
@@ -538,13 +548,13 @@ cdef class Problem:
         with nogil:
             for j in range(n_jobs):
                 longest = max(longest, job[j].stat.n)
-            failed = not reserve_draws(&space, longest, self.view.target.n_classes,
-                                       self.view.run_capacity)
+            failed = not reserve_draws(&space, longest, &self.view.target,
+                                       self.view.n_rows, self.view.run_capacity)
             if not failed:
                 for j in range(n_jobs):
                     rows = self.view.rows + job[j].begin
                     node_draw = draw_of_node(job[j].key)
-                    if self.view.target.kind == CLASSES:
+                    if self.view.target.n_totals:
                         space.totals = &totals[j, 0]
                     elif self.view.target.kind == BINARY:
                         for i in range(job[j].stat.n):
@@ -576,7 +586,7 @@ cdef class Problem:
         cdef const Job* job = <const Job*>&job_bytes[0]
         cdef const Split* split = <const Split*>&split_bytes[0]
         cdef const Feature* feature = self.view.features + split.feature
-        cdef int64_t n = job.stat.n, n_left = 0
+        cdef int64_t n = job.stat.n, n_left = 0, o
         cdef uint32_t* rows = self.view.rows + job.begin
         cdef uint32_t* spare
         cdef int64_t* sizes
@@ -589,13 +599,14 @@ cdef class Problem:
             failed = (spare == NULL or sizes == NULL
                       or not reserve_nodes(&self.arena, 1))
             if not failed:
-                n_left = part_rows(feature, feature.keys, rows, n, split,
-                                   draw_of_node(job.key), &self.view.limits, sizes,
-                                   spare)
                 record = self.arena.nodes + self.arena.n_nodes
-                self.begin_record(record, job)
-                failed = not record_drawn(&self.arena, record, feature, feature.keys,
-                                          rows, n, n_left, split)
+                failed = not self.begin_record(record, job, False)
+                for o in range(self.view.target.n_orders):
+                    n_left = part_rows(
+                        feature, feature.keys, rows + o * self.view.target.stride, n,
+                        split, draw_of_node(job.key), &self.view.limits, sizes, spare)
+                failed |= not record_drawn(&self.arena, record, feature, feature.keys,
+                                           rows, n, n_left, split)
                 self.arena.n_nodes += 1
             free(spare)
             free(sizes)
@@ -630,7 +641,7 @@ cdef class Problem:
             failed = spare == NULL or not reserve_nodes(&self.arena, 1)
             if not failed:
                 record = self.arena.nodes + self.arena.n_nodes
-                self.begin_record(record, job)
+                failed = not self.begin_record(record, job, False)
                 if feature.tiled:
                     parted = partition_tile(
                         rows, n,
@@ -649,17 +660,20 @@ cdef class Problem:
                         entries, &job.stat, feature.categorical,
                         self.view.limits.min_samples_category, &self.view.target,
                         split, &scratch, self.view.goes_left)
-                    failed = not record_split(
+                    failed |= not record_split(
                         &self.arena, record, feature, split, entries, NULL,
                         self.view.goes_left, n, n_left)
-                    partition_rows(rows, n, self.view.goes_left, spare)
+                    part_orders(&self.view.target, rows, n, self.view.goes_left, spare)
                 self.arena.n_nodes += 1
             free(spare)
         if failed:
             raise MemoryError("no memory to split a node")
         return n_left
 
-    cdef void begin_record(self, NodeRecord* record, const Job* job) noexcept nogil:
+    cdef bint begin_record(
+        self, NodeRecord* record, const Job* job, bint is_leaf
+    ) noexcept nogil:
+        """Fill in what a record has of any node; False if there is no memory."""
         memset(record, 0, sizeof(NodeRecord))
         record.n = job.stat.n
         record.weight = job.stat.weight
@@ -671,6 +685,8 @@ cdef class Problem:
         record.set_start = -1
         record.left = record.right = -1
         record.feature = -2
+        return emit_payload(&self.arena, record, &self.view.target,
+                            self.view.rows + job.begin, job.stat.n, self.totals, is_leaf)
 
     def leaf(self, const uint8_t[::1] job_bytes):
         """Record a wide node as a leaf."""
@@ -681,12 +697,7 @@ cdef class Problem:
             failed = not reserve_nodes(&self.arena, 1)
             if not failed:
                 record = self.arena.nodes + self.arena.n_nodes
-                self.begin_record(record, job)
-                if self.view.target.kind == CLASSES:
-                    record.payload = self.arena.n_payload
-                    failed = not emit_leaf_classes(
-                        &self.arena, &self.view.target, self.view.rows + job.begin,
-                        job.stat.n, self.totals)
+                failed = not self.begin_record(record, job, True)
                 self.arena.n_nodes += 1
         if failed:
             raise MemoryError("no memory to record a leaf")
@@ -755,6 +766,7 @@ cdef class Worker:
     def __cinit__(self, Problem problem, int64_t capacity):
         cdef Workspace* w = &self.w
         cdef int64_t F = problem.view.n_features, i
+        cdef int64_t n_outputs = problem.view.target.n_outputs
         cdef int64_t most = LOCAL_ROWS
         if problem.view.limits.drawn and problem.view.target.kind != CLASSES:
             most = DRAWN_ROWS
@@ -768,12 +780,13 @@ cdef class Worker:
         if problem.view.limits.drawn:
             self.columns = <int64_t*>calloc(F * capacity, sizeof(int64_t))
             if self.columns == NULL or not reserve_draws(
-                    &self.draws, capacity, problem.view.target.n_classes,
+                    &self.draws, capacity, &problem.view.target, capacity,
                     problem.view.run_capacity):
                 raise MemoryError("no memory for the work arrays of a fit")
         w.lists = <uint16_t*>calloc(
             1 if problem.view.limits.drawn else F * capacity, sizeof(uint16_t))
-        w.ids = <uint16_t*>calloc(capacity, sizeof(uint16_t))
+        w.ids = <uint16_t*>calloc(
+            problem.view.target.n_orders * capacity, sizeof(uint16_t))
         w.spare = <uint16_t*>calloc(capacity, sizeof(uint16_t))
         w.goes_left = <uint8_t*>calloc(capacity, 1)
         w.codes = <uint64_t*>calloc(capacity, sizeof(uint64_t))
@@ -782,17 +795,17 @@ cdef class Worker:
         w.bits = <uint64_t*>calloc(w.n_bit_words * capacity + 1, sizeof(uint64_t))
         w.cells = <int64_t*>calloc(
             64 * w.n_bit_words * cells_of(&problem.view.target) + 1, sizeof(int64_t))
-        w.label = <uint16_t*>calloc(capacity, sizeof(uint16_t))
+        w.label = <uint16_t*>calloc(n_outputs * capacity, sizeof(uint16_t))
         w.weight = <int64_t*>calloc(capacity, sizeof(int64_t))
-        w.value = <int64_t*>calloc(capacity, sizeof(int64_t))
-        w.response = <double*>calloc(capacity, sizeof(double))
+        w.value = <int64_t*>calloc(n_outputs * capacity, sizeof(int64_t))
+        w.response = <double*>calloc(n_outputs * capacity, sizeof(double))
         w.frames = <Frame*>calloc(capacity + 2, sizeof(Frame))
         w.masks = <uint64_t*>calloc((capacity + 2) * w.n_words, sizeof(uint64_t))
         w.permutation = <int32_t*>calloc(F, sizeof(int32_t))
         w.scratch.left = <int64_t*>calloc(
-            problem.view.target.n_classes + 1, sizeof(int64_t))
+            problem.view.target.n_totals + 1, sizeof(int64_t))
         w.scratch.totals = <int64_t*>calloc(
-            problem.view.target.n_classes + 1, sizeof(int64_t))
+            problem.view.target.n_totals + 1, sizeof(int64_t))
         w.scratch.runs = <Run*>calloc(problem.view.run_capacity + 1, sizeof(Run))
         if (w.lists == NULL or w.ids == NULL or w.spare == NULL
                 or w.goes_left == NULL or w.codes == NULL or w.label == NULL
@@ -809,6 +822,9 @@ cdef class Worker:
         for i in range(F):
             w.permutation[i] = <int32_t>i
         self.target = problem.view.target
+        self.target.stride = capacity
+        if self.target.n_orders > 1:
+            self.target.output_step = capacity
         self.target.label = w.label
         self.target.value = w.value
         self.target.response = w.response
@@ -921,23 +937,37 @@ cdef void copy_node(const View* view, Workspace* w, const Job* job) noexcept nog
     cdef const Feature* feature
     cdef uint16_t* out
     cdef uint64_t* bits
-    cdef int64_t n = job.stat.n, i, f, t
+    cdef const Target* target = &view.target
+    cdef int64_t n = job.stat.n, i, f, t, o, at, output_step
     cdef int byte
     cdef uint32_t entry
     w.rows = rows
     for i in range(n):
         w.ids[i] = <uint16_t>i
         view.local[rows[i]] = <uint16_t>i
-    if view.target.kind == REGRESSION:
+    for o in range(1, target.n_orders):
         for i in range(n):
-            w.value[i] = view.target.value[rows[i]]
-            w.response[i] = view.target.response[rows[i]]
+            w.ids[o * w.capacity + i] = view.local[rows[o * target.stride + i]]
+    if target.kind == REGRESSION:
+        for i in range(n):
+            w.value[i] = target.value[rows[i]]
+            w.response[i] = target.response[rows[i]]
+    elif target.kind == SUMS:
+        output_step = w.capacity if target.n_orders > 1 else 1
+        for i in range(n):
+            for o in range(target.n_outputs):
+                at = i * target.row_step + o * output_step
+                f = rows[i] * target.row_step + o * target.output_step
+                w.value[at] = target.value[f]
+                w.response[at] = target.response[f]
     else:
         for i in range(n):
-            w.label[i] = view.target.label[rows[i]]
-    if view.target.weight != NULL:
+            for o in range(target.n_outputs):
+                w.label[i * target.n_outputs + o] = (
+                    target.label[rows[i] * target.n_outputs + o])
+    if target.weight != NULL:
         for i in range(n):
-            w.weight[i] = view.target.weight[rows[i]]
+            w.weight[i] = target.weight[rows[i]]
     if job.leaf or view.limits.drawn:
         return
     for f in range(view.n_features):

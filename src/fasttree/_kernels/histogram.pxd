@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fasttree._kernels.impurity cimport (
     ClassSums,
-    nlogn,
+    move_weight,
     score_binary,
     score_classes,
     score_sums,
@@ -222,12 +222,7 @@ cdef inline void move_bin(
             continue
         l = left[c]
         r = totals[c] - l
-        if target.entropy:
-            sums.left += nlogn(target, l + w) - nlogn(target, l)
-            sums.right += nlogn(target, r - w) - nlogn(target, r)
-        else:
-            sums.left += <double>w * <double>(2 * l + w)
-            sums.right -= <double>w * <double>(2 * r - w)
+        move_weight(target, l, r, w, sums)
         sums.weight += w
         left[c] = l + w
 

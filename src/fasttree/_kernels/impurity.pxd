@@ -122,6 +122,18 @@ cdef struct ClassSums:
     int64_t weight
 
 
+cdef inline void move_weight(
+    const Target* target, int64_t l, int64_t r, int64_t w, ClassSums* sums
+) noexcept nogil:
+    """Change the terms of a class whose weights are l and r, as w moves left."""
+    if target.entropy:
+        sums.left += nlogn(target, l + w) - nlogn(target, l)
+        sums.right += nlogn(target, r - w) - nlogn(target, r)
+    else:
+        sums.left += <double>w * <double>(2 * l + w)
+        sums.right -= <double>w * <double>(2 * r - w)
+
+
 cdef inline void move_left(
     const Target* target, const int64_t* totals, int64_t* left, ClassSums* sums,
     int64_t row
@@ -143,12 +155,7 @@ cdef inline void move_left(
     w = target.weight[row]
     left[c] = l + w
     sums.weight += w
-    if target.entropy:
-        sums.left += nlogn(target, l + w) - nlogn(target, l)
-        sums.right += nlogn(target, r - w) - nlogn(target, r)
-    else:
-        sums.left += <double>w * <double>(2 * l + w)
-        sums.right -= <double>w * <double>(2 * r - w)
+    move_weight(target, l, r, w, sums)
 
 
 cdef inline double score_classes(

@@ -33,15 +33,26 @@ from fasttree._kernels.impurity cimport (
     score_classes,
     score_sums,
 )
+from fasttree._kernels.outputs cimport (
+    clear_left_vector,
+    cost_outputs,
+    move_rows,
+    scan_output_medians,
+    scan_outputs,
+    score_labels,
+    score_vectors,
+)
 from fasttree._kernels.types cimport (
     ABSOLUTE,
     BINARY,
     CLASSES,
+    LABELS,
     Limits,
     NodeStat,
     POISSON,
     REGRESSION,
     SQUARED,
+    SUMS,
     Split,
     Target,
     entry_t,
@@ -57,9 +68,9 @@ cdef struct Run:
 
 # What a scan needs besides the column; one per thread.
 cdef struct Scratch:
-    int64_t* left             # (n_classes,) zeroed
+    int64_t* left             # (n_totals,) zeroed
     Run* runs                 # (capacity,)
-    int64_t* totals           # (n_classes,) class weights of the node, CLASSES
+    int64_t* totals           # (n_totals,) of the node
     MedianSpace* medians      # of the node, ABSOLUTE
 
 
@@ -384,8 +395,8 @@ cdef inline void scan_entries(
     if has_missing:
         n_present = count_present(entries, n)
     n_missing = n - n_present
-    if (target.kind != BINARY and target.loss != ABSOLUTE and n_missing == 0
-            and n > 4 * target.n_classes):
+    if (target.kind in (CLASSES, REGRESSION) and target.loss != ABSOLUTE
+            and n_missing == 0 and n > 4 * target.n_classes):
         first = find_new(entries, 1, n)
         if find_new(entries, first + 1, n) == n:
             if min_leaf <= first <= n - min_leaf:
@@ -419,6 +430,14 @@ cdef inline void scan_entries(
                 scan_classes(entries, n, n_present, first, last, direction == 1,
                              False, target, node, limits.min_weight_leaf, scratch,
                              best)
+        elif target.kind >= LABELS and target.loss != ABSOLUTE:
+            scan_outputs(entries, n, n_present, first, last, direction == 1, target,
+                         node, limits.min_weight_leaf, scratch.totals, scratch.left,
+                         best)
+        elif target.kind == SUMS:
+            scan_output_medians(scratch.medians, entries, n, n_present, first, last,
+                                direction == 1, target, node, limits.min_weight_leaf,
+                                best)
         elif target.loss == ABSOLUTE:
             scan_absolute(scratch.medians, entries, n, n_present, first, last,
                           direction == 1, target, node, limits.min_weight_leaf, best)
@@ -459,18 +478,35 @@ cdef inline int64_t find_runs(
     return count + 1
 
 
+cdef inline int64_t value_by(
+    const Target* target, int64_t row, int32_t order
+) noexcept nogil:
+    """An output of a row, or the sum of all where `order` is none of them."""
+    cdef int64_t o, s = 0
+    cdef const int64_t* value = target.value + row * target.row_step
+    if order < target.n_outputs:
+        return value[order * target.output_step]
+    for o in range(target.n_outputs):
+        s += value[o * target.output_step]
+    return s
+
+
 cdef inline void sort_runs(
     const entry_t* entries, Run* runs, int64_t n_runs, const Target* target,
     int64_t min_category, int32_t order_class
 ) noexcept nogil:
     """Order runs by their mean response, or by the share of `order_class`.
 
-    Runs of fewer than `min_category` rows are pooled: they share one mean, so
-    they stand side by side.
+    For SUMS that is an output, or their sum if it is none of them. Runs of fewer
+    than `min_category` rows are pooled: they share one mean, so they stand side by
+    side.
     """
     cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 3)) - 1
-    cdef int64_t i, k, row, s, w, unit, pool_s = 0, pool_w = 0
+    cdef int64_t i, k, o = 0, row, s, w, unit, pool_s = 0, pool_w = 0
     cdef double pool_key = 0.0
+    if target.kind == LABELS:
+        while target.class_start[o + 1] <= order_class:
+            o += 1
     for i in range(n_runs):
         s = 0
         w = 0
@@ -480,6 +516,11 @@ cdef inline void sort_runs(
             w += unit
             if target.kind == REGRESSION:
                 s += target.value[row]
+            elif target.kind == SUMS:
+                s += value_by(target, row, order_class)
+            elif target.kind == LABELS:
+                if target.label[row * target.n_outputs + o] == order_class:
+                    s += unit
             elif target.label[row] == order_class:
                 s += unit
         runs[i].index = <int32_t>i
@@ -557,6 +598,88 @@ cdef inline void scan_runs(
         clear_left(target, scratch.left, entries, node.n)
 
 
+cdef inline void scan_output_runs(
+    const entry_t* entries, int64_t n_runs, const Target* target,
+    const NodeStat* node, const Limits* limits, int32_t order_class,
+    Scratch* scratch, Split* best
+) noexcept nogil:
+    """As `scan_runs`, of several outputs."""
+    cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 3)) - 1
+    cdef const Run* runs = scratch.runs
+    cdef MedianSpace* medians = scratch.medians
+    cdef int64_t i, k, n_left = 0
+    cdef double score
+    cdef ClassSums sums
+    sums.left = 0.0
+    sums.right = node.class_sum
+    sums.weight = 0
+    if target.loss == ABSOLUTE:
+        for i in range(n_runs):
+            for k in range(runs[i].start, runs[i].stop):
+                medians.going[n_left] = entries[k] & mask
+                n_left += 1
+        cost_outputs(medians, target, <const entry_t*>medians.rows, node)
+        n_left = 0
+    for i in range(n_runs - 1):
+        move_rows(target, scratch.totals, scratch.left, &sums,
+                  entries + runs[i].start, runs[i].stop - runs[i].start)
+        n_left += runs[i].stop - runs[i].start
+        if runs[i].pooled and runs[i + 1].pooled:
+            continue
+        if (n_left < limits.min_samples_leaf
+                or node.n - n_left < limits.min_samples_leaf
+                or sums.weight < limits.min_weight_leaf
+                or node.weight - sums.weight < limits.min_weight_leaf):
+            continue
+        if target.kind == LABELS:
+            score = score_labels(target, sums.weight, node.weight, sums.left, sums.right)
+        elif target.loss == ABSOLUTE:
+            score = -<double>medians.cost[n_left]
+        else:
+            score = score_vectors(target, scratch.totals, scratch.left, sums.weight,
+                                  node.weight)
+        if score > best.score:
+            best.score = score
+            best.position = i + 1
+            best.missing_left = 0
+            best.order_class = order_class
+    clear_left_vector(target, scratch.left, entries, node.n)
+
+
+cdef inline int32_t next_order(
+    const Target* target, const NodeStat* node, const int64_t* totals,
+    const int32_t* tried, int n_tried
+) noexcept nogil:
+    """Return by what to order categories next, or -1.
+
+    Classes of one output come by their weight. Of several outputs those come first
+    that divide the node most evenly; the two classes of an output of two would give
+    one order and its reverse. Sums: the outputs in turn, and the sum of them.
+    """
+    cdef int32_t c, best = -1
+    cdef int64_t o = 0, weight, largest = 0
+    cdef int i
+    if target.kind == SUMS:
+        return n_tried if n_tried <= target.n_outputs else -1
+    for c in range(target.n_totals):
+        weight = totals[c]
+        if target.kind == LABELS:
+            while target.class_start[o + 1] <= c:
+                o += 1
+            weight = min(weight, node.weight - weight)
+            if target.class_start[o] == c and target.class_start[o + 1] == c + 2:
+                continue
+        if weight <= largest:
+            continue
+        for i in range(n_tried):
+            if tried[i] == c:
+                break
+        else:
+            best = c
+            largest = weight
+    return best
+
+
 cdef inline void scan_categories(
     const entry_t* entries, const Target* target, const NodeStat* node,
     const Limits* limits, Scratch* scratch, Split* best
@@ -568,39 +691,33 @@ cdef inline void scan_categories(
     response (Breiman et al. 1984, theorem 4.5; Fisher 1958; Chou 1991). Absolute
     error tries the prefixes of that order too, but another subset may be better.
     More classes try the order by the share of each of the node's eight heaviest
-    classes.
+    classes, and several outputs as many orders: see `next_order`.
     """
     cdef int64_t n_runs = find_runs(entries, node.n, scratch.runs)
     cdef int32_t tried[8]
-    cdef int32_t c, heaviest
-    cdef int n_tried, i
-    cdef bint taken
+    cdef int32_t order
+    cdef int n_tried
     if n_runs < 2:
         return
-    if target.kind != CLASSES or target.n_classes <= 2:
+    if target.n_totals == 0 or (target.kind == CLASSES and target.n_classes <= 2):
         sort_runs(entries, scratch.runs, n_runs, target,
                   limits.min_samples_category, 1)
         scan_runs(entries, n_runs, target, node, limits, 1, scratch, best)
         return
     for n_tried in range(8):
-        heaviest = -1
-        for c in range(target.n_classes):
-            if scratch.totals[c] == 0:
-                continue
-            taken = False
-            for i in range(n_tried):
-                taken |= tried[i] == c
-            if not taken and (heaviest < 0
-                              or scratch.totals[c] > scratch.totals[heaviest]):
-                heaviest = c
-        if heaviest < 0:
+        order = next_order(target, node, scratch.totals, tried, n_tried)
+        if order < 0:
             return
-        tried[n_tried] = heaviest
+        tried[n_tried] = order
         if n_tried > 0:
             find_runs(entries, node.n, scratch.runs)
         sort_runs(entries, scratch.runs, n_runs, target,
-                  limits.min_samples_category, heaviest)
-        scan_runs(entries, n_runs, target, node, limits, heaviest, scratch, best)
+                  limits.min_samples_category, order)
+        if target.kind >= LABELS:
+            scan_output_runs(entries, n_runs, target, node, limits, order, scratch,
+                             best)
+        else:
+            scan_runs(entries, n_runs, target, node, limits, order, scratch, best)
 
 
 cdef inline int64_t mark_left(

@@ -27,16 +27,14 @@ from fasttree._kernels.bits cimport (
     trailing_zeros,
     try_bit,
 )
-from fasttree._kernels.impurity cimport (
-    add_totals,
-    clear_totals,
-    node_stat,
+from fasttree._kernels.outputs cimport (
+    clear_node,
+    count_node,
+    emit_values,
+    measure_node,
+    part_orders,
 )
-from fasttree._kernels.partition cimport (
-    keep_entries,
-    partition_entries,
-    partition_rows,
-)
+from fasttree._kernels.partition cimport keep_entries, partition_entries
 from fasttree._kernels.random cimport child_key, draw_below
 from fasttree._kernels.records cimport (
     Arena,
@@ -58,9 +56,11 @@ from fasttree._kernels.types cimport (
     BINARY,
     CLASSES,
     Feature,
+    LABELS,
     Limits,
     NodeStat,
     REGRESSION,
+    SUMS,
     Split,
     Target,
     entry_t,
@@ -129,12 +129,13 @@ cdef inline bint emit_leaf_classes(
     int64_t* totals
 ) noexcept nogil:
     """Append the classes of a leaf in order; `totals` comes and goes zeroed."""
-    cdef int64_t c, i, j, start = arena.n_payload, w
-    if not reserve_payload(arena, min(n, <int64_t>target.n_classes)):
+    cdef int64_t c, i, j, o, start = arena.n_payload, w
+    cdef int64_t n_labels = target.n_outputs, most = n * n_labels
+    if not reserve_payload(arena, min(most, target.n_totals)):
         return False
-    add_totals(target, totals, rows, n)
-    if n >= target.n_classes:
-        for c in range(target.n_classes):
+    count_node(target, totals, rows, n)
+    if most >= target.n_totals:
+        for c in range(target.n_totals):
             if totals[c]:
                 arena.leaf_class[arena.n_payload] = <int32_t>c
                 arena.leaf_weight[arena.n_payload] = totals[c]
@@ -142,19 +143,33 @@ cdef inline bint emit_leaf_classes(
                 totals[c] = 0
         return True
     for i in range(n):
-        c = target.label[rows[i]]
-        w = totals[c]
-        if w == 0:
-            continue
-        totals[c] = 0
-        j = arena.n_payload
-        while j > start and arena.leaf_class[j - 1] > c:
-            arena.leaf_class[j] = arena.leaf_class[j - 1]
-            arena.leaf_weight[j] = arena.leaf_weight[j - 1]
-            j -= 1
-        arena.leaf_class[j] = <int32_t>c
-        arena.leaf_weight[j] = w
-        arena.n_payload += 1
+        for o in range(n_labels):
+            c = target.label[rows[i] * n_labels + o]
+            w = totals[c]
+            if w == 0:
+                continue
+            totals[c] = 0
+            j = arena.n_payload
+            while j > start and arena.leaf_class[j - 1] > c:
+                arena.leaf_class[j] = arena.leaf_class[j - 1]
+                arena.leaf_weight[j] = arena.leaf_weight[j - 1]
+                j -= 1
+            arena.leaf_class[j] = <int32_t>c
+            arena.leaf_weight[j] = w
+            arena.n_payload += 1
+    return True
+
+
+cdef inline bint emit_payload(
+    Arena* arena, NodeRecord* record, const Target* target, const entry_t* rows,
+    int64_t n, int64_t* totals, bint is_leaf
+) noexcept nogil:
+    """Append what the tree keeps of a node besides its record."""
+    if target.kind == SUMS and (is_leaf or target.loss == ABSOLUTE):
+        return emit_values(arena, record, target, rows, n)
+    if is_leaf and (target.kind == CLASSES or target.kind == LABELS):
+        record.payload = arena.n_payload
+        return emit_leaf_classes(arena, target, rows, n, totals)
     return True
 
 
@@ -238,9 +253,11 @@ cdef inline bint is_perfect(
     const Target* target, const NodeStat* stat, const Split* best
 ) noexcept nogil:
     """Both sides are pure: no later feature can be strictly better."""
-    if target.kind == REGRESSION:
+    if target.kind == REGRESSION or target.kind == SUMS:
         return stat.n == 2 and best.feature >= 0
-    return best.score >= (0.0 if target.entropy else <double>stat.weight)
+    if target.entropy:
+        return best.score >= 0.0
+    return best.score >= <double>(target.n_outputs * stat.weight)
 
 
 cdef inline void count_node_bits(
@@ -363,19 +380,18 @@ cdef inline bint grow_frames(
                 w.arena.nodes[first + frame.parent].left = node
         best.feature = -1
         if not frame.leaf:
-            if target.kind == CLASSES:
-                add_totals(target, totals, w.ids + begin, n)
+            if target.n_totals:
+                count_node(target, totals, w.ids + begin, n)
             best = find_split(w, features, limits, target, &frame.stat, begin,
                               frame.key, mask)
-            if target.kind == CLASSES:
-                clear_totals(target, totals, w.ids + begin, n)
+            if target.n_totals:
+                clear_node(target, totals, w.ids + begin, n)
             if best.feature >= 0 and best.score - frame.stat.score < limits.min_gain:
                 best.feature = -1
+        if not emit_payload(&w.arena, record, target, w.ids + begin, n, totals,
+                            best.feature < 0):
+            return False
         if best.feature < 0:
-            if target.kind == CLASSES:
-                record.payload = w.arena.n_payload
-                if not emit_leaf_classes(&w.arena, target, w.ids + begin, n, totals):
-                    return False
             top -= 1
             continue
 
@@ -395,18 +411,18 @@ cdef inline bint grow_frames(
             if not record_split(&w.arena, record, features + best.feature, &best,
                                 entries, w.rows, w.goes_left, n, n_left):
                 return False
-        partition_rows(w.ids + begin, n, w.goes_left, w.spare)
+        part_orders(target, w.ids + begin, n, w.goes_left, w.spare)
 
         right = w.frames + top
         left = w.frames + top + 1
         right.begin = begin + n_left
         left.begin = begin
-        right.stat = node_stat(target, w.ids + right.begin, n - n_left, totals)
-        if target.kind == CLASSES:
-            clear_totals(target, totals, w.ids + right.begin, n - n_left)
-        left.stat = node_stat(target, w.ids + begin, n_left, totals)
-        if target.kind == CLASSES:
-            clear_totals(target, totals, w.ids + begin, n_left)
+        right.stat = measure_node(target, w.ids + right.begin, n - n_left, totals)
+        if target.n_totals:
+            clear_node(target, totals, w.ids + right.begin, n - n_left)
+        left.stat = measure_node(target, w.ids + begin, n_left, totals)
+        if target.n_totals:
+            clear_node(target, totals, w.ids + begin, n_left)
         right.depth = left.depth = frame.depth + 1
         right.parent = left.parent = node
         right.right = True

@@ -19,6 +19,8 @@ cdef enum Kind:
     BINARY = 0      # two classes, each row counts once
     CLASSES = 1     # any number of classes, integer weights
     REGRESSION = 2  # sums of fixed-point targets
+    LABELS = 3      # several outputs of classes, see outputs.pxd
+    SUMS = 4        # several outputs of numbers
 
 cdef enum Loss:
     SQUARED = 0     # deviations from the mean
@@ -28,8 +30,8 @@ cdef enum Loss:
 # What is to be predicted, and how a split of it is scored.
 cdef struct Target:
     int kind
-    int loss                  # of REGRESSION
-    bint entropy              # else gini; ignored for REGRESSION
+    int loss                  # of REGRESSION and SUMS
+    bint entropy              # else gini; ignored for these
     int n_classes
     const uint16_t* label     # (n_rows,) classification
     const int64_t* weight     # (n_rows,) in weight units, NULL when all are 1
@@ -42,13 +44,22 @@ cdef struct Target:
     # REGRESSION: value = weight * (response - centre) * per_unit, rounded.
     double centre
     double per_unit
+    int64_t n_totals          # length of a node's vector of sums; 0: it has none
+    # Several outputs; label is (n_rows, n_outputs) then.
+    int64_t n_outputs
+    int64_t row_step          # of value and response, from row to row
+    int64_t output_step       # and from output to output
+    int64_t n_orders          # orders that a node's rows are kept in
+    int64_t stride            # from one such order to the next
+    const int64_t* class_start    # (n_outputs + 1,) LABELS: first class of each
+    const double* centres     # (n_outputs,) SUMS: `centre` of each
 
 # Sums over the rows of one node.
 cdef struct NodeStat:
     int64_t n                 # rows
     int64_t weight            # weight units
     int64_t sum               # BINARY: rows of class 1; REGRESSION: sum of value
-    double class_sum          # CLASSES: sum over classes of nlogn(w) or w * w
+    double class_sum          # CLASSES, LABELS: sum over classes of nlogn(w) or w * w
     double score              # what a split has to exceed to gain anything
     double impurity
     double mean               # REGRESSION: sum / weight

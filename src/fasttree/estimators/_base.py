@@ -11,7 +11,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_n_features,
@@ -92,7 +92,7 @@ class TableInputMixin(BaseEstimator):
         return tags
 
     def _read_table(
-        self, X: Any, sample_weight: NDArray[np.float64] | None
+        self, X: Any, sample_weight: NDArray[np.float64] | None, n_outputs: int = 1
     ) -> EncodedTable:
         """Return `X` encoded; `X` has been checked."""
         if isinstance(X, EncodedTable):
@@ -111,10 +111,12 @@ class TableInputMixin(BaseEstimator):
         }
         if self.splitter == "random":
             return EncodedTable.for_drawn_splits(X, **options)
-        if self._samples_features():
+        if n_outputs == 1 and self._samples_features():
             return EncodedTable.from_data(X, **options)
         in_tiles = training.uses_tiles(
-            is_weighted=sample_weight is not None, criterion=self.criterion
+            is_weighted=sample_weight is not None,
+            criterion=self.criterion,
+            n_outputs=n_outputs,
         )
         return EncodedTable.for_best_splits(X, **options, in_tiles=in_tiles)
 
@@ -129,7 +131,10 @@ class TableInputMixin(BaseEstimator):
     def _check_data(
         self, X: Any, y: Any, *, y_numeric: bool, check_input: bool
     ) -> tuple[Any, Any]:
-        """Return `X` and a 1-D `y`, and set ``n_features_in_`` and names."""
+        """Return `X` and `y`, and set ``n_features_in_`` and names.
+
+        `y` has one dimension, or two where there are several outputs.
+        """
         if sparse.issparse(X):
             check_sparse(X)
         if not check_input and not isinstance(X, EncodedTable):
@@ -162,13 +167,14 @@ class TableInputMixin(BaseEstimator):
                 input_name="y",
                 estimator=self,
             )
-        if y.ndim == 2 and y.shape[1] > 1:
+        several_allowed = get_tags(self).target_tags.multi_output
+        if y.ndim == 2 and y.shape[1] > 1 and not several_allowed:
             raise ValueError(
                 f"y must be one column: {type(self).__name__} supports a single "
                 f"output only, got shape {y.shape}"
             )
-        if y.ndim != 1:
-            y = column_or_1d(y, warn=True)
+        if y.ndim == 0 or (y.ndim == 2 and y.shape[1] == 1):
+            y = column_or_1d(y, warn=not several_allowed)
         check_consistent_length(X, y)
         return X, y
 

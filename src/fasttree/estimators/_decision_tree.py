@@ -83,11 +83,16 @@ class BaseDecisionTree(SavableMixin, TableInputMixin):
         "check_input": metadata_routing.UNUSED
     }
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     def _keep(self, table: EncodedTable, params: training.GrowthParams) -> None:
         if self.ccp_alpha > 0.0:
             self.tree_ = pruning.prune(self.tree_, float(self.ccp_alpha))
         self.schema_ = table.schema
-        self.n_outputs_ = 1
+        self.n_outputs_ = self.tree_.n_outputs
         self.max_features_ = params.max_features
 
     def _to_state(self) -> ModelState:
@@ -165,7 +170,7 @@ class BaseDecisionTree(SavableMixin, TableInputMixin):
         X : {array-like, sparse, data frame, EncodedTable} of shape \
 (n_samples, n_features)
             As in `fit`.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             As in `fit`.
         sample_weight : array-like of shape (n_samples,), default=None
             As in `fit`.
@@ -226,8 +231,10 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
     ccp_alpha : float, default=0.0
         Branches whose weighted decrease of impurity is at most this for each leaf
         that they add are pruned, weakest first; 0.0 prunes nothing.
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict, list of dict, "balanced" or None, default=None
         Weights of the classes; "balanced" makes them inverse to their frequency.
+        Several outputs take a list, a dict for each; the weights that a row has of
+        its outputs are multiplied.
     max_bins : int, default=None
         None considers every distinct value; 2 to 65535 at most so many quantiles.
     categorical_features : array-like, "from_dtype" or None, default=None
@@ -244,12 +251,13 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
+        A list of one for each output where there are several.
     n_classes_ : int
+        Of each output, in an array, where there are several.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only if the training data had names.
     n_outputs_ : int
-        1.
     max_features_ : int
     tree_ : Tree
     schema_ : InputSchema
@@ -260,7 +268,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
         "criterion": [StrOptions({"gini", "entropy", "log_loss"})],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
 
     def __init__(
@@ -316,7 +324,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
 (n_samples, n_features)
             NaN and None are missing values; what a sparse matrix does not store is
             0.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative.
@@ -339,18 +347,27 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
             X, y = self._check_data(X, y, y_numeric=False, check_input=check_input)
             if y.dtype.kind not in "iub":
                 check_classification_targets(y)
-            classes, codes = encode_labels(y)
+            columns = y.T if y.ndim == 2 else [y]
+            found = [encode_labels(column) for column in columns]
+            classes = [own for own, _ in found]
+            n_classes = np.array([len(own) for own in classes], np.intp)
             class_weights = None
             if self.class_weight is not None:
                 class_weights = compute_sample_weight(self.class_weight, y)
             weights = self._check_weights(sample_weight, class_weights, X)
-            table = self._read_table(X, weights)
+            table = self._read_table(X, weights, len(classes))
             params = self._growth_params(len(y), table.n_features)
+            one = len(classes) == 1
+            self.classes_ = classes[0] if one else classes
+            self.n_classes_ = len(classes[0]) if one else n_classes
             self.tree_ = training.grow_classification_tree(
-                table, codes, len(classes), weights, params, n_threads
+                table,
+                found[0][1] if one else np.stack([code for _, code in found], axis=1),
+                self.n_classes_,
+                weights,
+                params,
+                n_threads,
             )
-            self.classes_ = classes
-            self.n_classes_ = len(classes)
             self._keep(table, params)
         return self
 
@@ -366,17 +383,20 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
         check_is_fitted(self)
         codes = inference.predict_class(
             self.tree_, self._matrix(X, check_input), self._n_threads()
         )
-        return self.classes_.take(codes)
+        if self.n_outputs_ == 1:
+            return self.classes_.take(codes)
+        columns = zip(self.classes_, codes.T, strict=True)
+        return np.stack([own.take(column) for own, column in columns], axis=1)
 
     def predict_proba(
         self, X: ArrayLike, check_input: bool = True
-    ) -> NDArray[np.float64]:
+    ) -> NDArray[np.float64] | list[NDArray[np.float64]]:
         """Return the class fractions of each row's leaf.
 
         Parameters
@@ -389,17 +409,27 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         Returns
         -------
         ndarray of shape (n_samples, n_classes), float64
-            Columns in the order of ``classes_``.
+            Columns in the order of ``classes_``. A list of such arrays, one for
+            each output, where there are several.
         """
         check_is_fitted(self)
-        return inference.predict_shares(
+        shares = inference.predict_shares(
             self.tree_, self._matrix(X, check_input), self._n_threads()
         )
+        if self.n_outputs_ == 1:
+            return shares
+        parts = np.split(shares, self.tree_.class_start[1:-1], axis=1)
+        return [np.ascontiguousarray(part) for part in parts]
 
-    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+    def predict_log_proba(
+        self, X: ArrayLike
+    ) -> NDArray[np.float64] | list[NDArray[np.float64]]:
         """Return the logarithm of `predict_proba`, -inf where that is 0."""
+        proba = self.predict_proba(X)
         with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+            if self.n_outputs_ == 1:
+                return np.log(proba)
+            return [np.log(part) for part in proba]
 
 
 class DecisionTreeRegressor(RegressorMixin, BaseDecisionTree):
@@ -457,7 +487,6 @@ default="squared_error"
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only if the training data had names.
     n_outputs_ : int
-        1.
     max_features_ : int
     tree_ : Tree
     schema_ : InputSchema
@@ -521,7 +550,7 @@ default="squared_error"
 (n_samples, n_features)
             NaN and None are missing values; what a sparse matrix does not store is
             0.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Finite numbers.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative.
@@ -543,7 +572,7 @@ default="squared_error"
         with old_state_on_error(self):
             X, y = self._check_data(X, y, y_numeric=True, check_input=check_input)
             weights = self._check_weights(sample_weight, None, X)
-            table = self._read_table(X, weights)
+            table = self._read_table(X, weights, 1 if y.ndim == 1 else y.shape[1])
             params = self._growth_params(len(y), table.n_features)
             self.tree_ = training.grow_regression_tree(
                 table, np.ascontiguousarray(y), weights, params, n_threads
@@ -552,7 +581,7 @@ default="squared_error"
         return self
 
     def predict(self, X: ArrayLike, check_input: bool = True) -> NDArray[np.float64]:
-        """Return the mean target of each row's leaf, or its median.
+        """Return the mean target, or targets, of each row's leaf, or the median.
 
         The median is that of criterion "absolute_error", the mean of the others.
 
@@ -565,7 +594,7 @@ default="squared_error"
 
         Returns
         -------
-        ndarray of shape (n_samples,), float64
+        ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
         """
         check_is_fitted(self)
         return inference.predict_value(

@@ -48,8 +48,10 @@ class ExtraTreeClassifier(DecisionTreeClassifier):
         Grows the best leaf first, up to so many leaves.
     min_impurity_decrease : float, default=0.0
         Weighted decrease of impurity that a split needs.
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict, list of dict, "balanced" or None, default=None
         Weights of the classes; "balanced" makes them inverse to their frequency.
+        Several outputs take a list, a dict for each; the weights that a row has of
+        its outputs are multiplied.
     max_bins : int, default=None
         None considers every distinct value; 2 to 65535 at most so many quantiles.
     categorical_features : array-like, "from_dtype" or None, default=None
@@ -66,12 +68,13 @@ class ExtraTreeClassifier(DecisionTreeClassifier):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
+        A list of one for each output where there are several.
     n_classes_ : int
+        Of each output, in an array, where there are several.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only if the training data had names.
     n_outputs_ : int
-        1.
     max_features_ : int
     tree_ : Tree
     schema_ : InputSchema
@@ -173,7 +176,6 @@ default="squared_error"
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only if the training data had names.
     n_outputs_ : int
-        1.
     max_features_ : int
     tree_ : Tree
     schema_ : InputSchema
