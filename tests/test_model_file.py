@@ -110,7 +110,7 @@ def read_plainly(path):
 
 def test_layout(saved):
     kinds = {"U64": 8, "I64": 8, "F64": 8, "U32": 4, "I32": 4, "U16": 2, "U8": 1}
-    kinds["F32"] = 4
+    kinds |= {"F32": 4, "BOOL": 1}
     for path in saved:
         metadata, header, payload = read_plainly(path)
         assert (path.stat().st_size - len(payload)) % 64 == 0

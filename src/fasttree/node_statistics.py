@@ -30,7 +30,8 @@ class NodeStatistics:
         Of leaves, where those of other nodes are their sums; else of all nodes, in
         preorder.
     weighted_n_node_samples : array
-        The same; empty where it equals `n_node_samples`.
+        The same; empty where it equals `n_node_samples`, and a single bool where that
+        of a leaf is the sum of its class weights.
     impurity : float64 array
         Of inner nodes, where that of all leaves is 0; else of all nodes.
     inner_value : float64 array
@@ -68,6 +69,12 @@ class NodeStatistics:
         weighted = np.zeros(0)
         if not is_same:
             weighted = _shorten(trees, [tree.weighted_n_node_samples for tree in trees])
+            n_leaves = sum(tree.n_leaves for tree in trees)
+            is_of_leaves = len(weighted) == n_leaves and first.is_classification
+            if is_of_leaves and first.n_outputs == 1:
+                sums = np.concatenate([_sum_classes(tree) for tree in trees])
+                if np.array_equal(sums, weighted):
+                    weighted = np.ones(1, np.bool_)
         is_pure = not any(tree.impurity[tree.leaf_nodes].any() for tree in trees)
         impurity = np.concatenate(
             [
@@ -106,6 +113,10 @@ class NodeStatistics:
             ("inner_value", {0, n_inner * width}),
         ):
             array = getattr(self, name)
+            if name.startswith("weighted") and array.dtype == np.bool_:
+                if array.shape != (1,) or not is_classification:
+                    raise ValueError(f"{name} cannot be the sum of class weights")
+                continue
             if array.ndim != 1 or array.dtype.kind not in "uif":
                 raise ValueError(f"{name} must be a vector of numbers")
             if len(array) not in sizes or not np.all(np.isfinite(array)):
@@ -174,7 +185,8 @@ class NodeStatistics:
             is_leaf,
         )  # fmt: skip
         weighted = samples
-        if len(self.weighted_n_node_samples):
+        is_sum = self.weighted_n_node_samples.dtype == np.bool_
+        if len(self.weighted_n_node_samples) and not is_sum:
             weighted = self._lengthen(
                 self.weighted_n_node_samples, packed.n_nodes, first_node, first_leaf,
                 left, right, is_leaf,
@@ -206,6 +218,13 @@ class NodeStatistics:
             fields["leaf_start"] = leaf_start
             fields["leaf_class"] = packed.profile_class[entries]
             fields["leaf_weight"] = packed.profile_weight[entries]
+            if is_sum:
+                sums = np.zeros((n_nodes, 1))
+                sums[is_leaf, 0] = np.add.reduceat(
+                    fields["leaf_weight"], leaf_start[:-1]
+                )
+                tree_kernels.sum_upwards(left, right, sums)
+                weighted = sums[:, 0]
             if len(self.output_classes):
                 fields["n_outputs"] = len(self.output_classes)
                 fields["output_classes"] = self.output_classes
@@ -247,6 +266,11 @@ class NodeStatistics:
         sums[is_leaf, 0] = values[first_leaf : first_leaf + n_leaves]
         tree_kernels.sum_upwards(left, right, sums)
         return sums[:, 0]
+
+
+def _sum_classes(tree: Tree) -> NDArray[np.float64]:
+    """Return the sum of the class weights of each leaf."""
+    return np.add.reduceat(tree.leaf_weight, tree.leaf_start[:-1])
 
 
 def _shorten(trees: Sequence[Tree], values: list[NDArray[Any]]) -> NDArray[Any]:

@@ -24,8 +24,8 @@ _MOST_LEAVES = 64
 _MOST_CUTS = 255
 _CHUNK = 16
 _TABLE = 2048
-# Rows that pass the tables of a tree while these stay in the first cache.
-_ROWS_PER_BLOCK = 2048
+# Rows whose codes, with the tables of a tree, about fit the first cache.
+_ROWS_PER_BLOCK = 512
 # Fewer trees do not pay for turning rows into codes.
 _LEAST_TREES = 8
 
