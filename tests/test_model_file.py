@@ -333,7 +333,9 @@ def mutate_array(rng, array):
         return array.reshape(1, -1)
     flat = array.reshape(-1)
     at = int(rng.integers(flat.size))
-    if flat.dtype.kind == "f":
+    if flat.dtype.kind == "b":
+        flat[at] = not flat[at]
+    elif flat.dtype.kind == "f":
         flat[at] = rng.choice([np.nan, np.inf, -np.inf, -1.0, 0.0, 1e308, 2.0])
     elif rng.random() < 0.5:
         bits = flat.view(f"u{flat.itemsize}")
