@@ -374,15 +374,14 @@ cdef inline void keep_set(
         best.set[codes[i] >> 6] |= <uint64_t>1 << (codes[i] & 63)
 
 
-cdef inline bint has_rows(
-    const uint32_t* counts, const int32_t* codes, int64_t n, const LeafView* leaf,
-    const Regularization* reg
+cdef inline void estimate_counts(
+    const uint64_t* cells, int64_t n, const LeafView* leaf, uint32_t* counts
 ) noexcept nogil:
-    cdef int64_t i, count = 0
-    for i in range(n):
-        count += counts[codes[i]]
-    return (count >= reg.min_samples_leaf
-            and leaf.n - count >= reg.min_samples_leaf)
+    """Give each category its hessian's share of the rows."""
+    cdef int64_t b
+    cdef double rows = <double>leaf.n / hessian_of(leaf.sums)
+    for b in range(n):
+        counts[b] = <uint32_t>(hessian_of(cells[b]) * rows + 0.5)
 
 
 cdef inline void scan_categorical(
@@ -397,7 +396,28 @@ cdef inline void scan_categorical(
     LightGBM's bounds): those of fewer rows than cat_smooth take no part, at most
     max_cat_threshold go left, a group has at least min_data_per_group rows, and
     cat_l2 is added to l2. A missing value is one more category.
+
+    Rows are estimated from the hessian, as LightGBM does; where a side that wins is
+    too light to be sure of min_samples_leaf, they are counted and all is done again.
     """
+    cdef GradientSplit before = best[0]
+    cdef int64_t n_codes = feature.n_codes + feature.has_missing
+    if feature.default_code >= 0 or n_codes < 2:
+        return
+    estimate_counts(cells, n_codes, leaf, space.counts)
+    try_sets(feature, number, cells, leaf, own, reg, space, best)
+    if best.feature == number and not is_sure(best.left, leaf.sums, reg):
+        best[0] = before
+        count_codes(feature, columns, leaf, space.counts)
+        try_sets(feature, number, cells, leaf, own, reg, space, best)
+
+
+cdef inline void try_sets(
+    const Feature* feature, int32_t number, const uint64_t* cells,
+    const LeafView* leaf, double own, const Regularization* reg, ScanSpace* space,
+    GradientSplit* best
+) noexcept nogil:
+    """Do what scan_categorical says with the rows in space.counts."""
     cdef int64_t n_codes = feature.n_codes + feature.has_missing
     cdef int64_t b, i, used = 0, most, count, group, counted = 0
     cdef double G = gradient_of(leaf.sums), H = hessian_of(leaf.sums)
@@ -406,17 +426,17 @@ cdef inline void scan_categorical(
     cdef uint64_t sums
     cdef int direction
     cdef int32_t* order = space.order
-    if feature.default_code >= 0 or n_codes < 2:
-        return
+    cdef bint saw_missing = feature.has_missing and cells[feature.n_codes] != 0
     for b in range(n_codes):
         if cells[b] != 0:
             counted += 1
     if counted < 2:
         return
-    count_codes(feature, columns, leaf, space.counts)
     if counted <= MAX_ONE_HOT:
         for b in range(n_codes):
-            if cells[b] == 0:
+            count = space.counts[b]
+            if (cells[b] == 0 or count < reg.min_samples_leaf
+                    or leaf.n - count < reg.min_samples_leaf):
                 continue
             order[0] = <int32_t>b
             gl = gradient_of(cells[b])
@@ -425,13 +445,13 @@ cdef inline void scan_categorical(
             if hl < reg.min_hessian or hr < reg.min_hessian:
                 continue
             score = score_of(gl, hl + l2) + score_of(G - gl, hr + l2)
-            if score > floor and has_rows(space.counts, order, 1, leaf, reg):
+            if score > floor:
                 floor = score
                 keep_set(best, score, number, cells[b], order, 1)
-                best.saw_missing = feature.has_missing and cells[feature.n_codes] != 0
+                best.saw_missing = saw_missing
         return
     for b in range(n_codes):
-        if space.counts[b] >= reg.cat_smooth:
+        if cells[b] != 0 and space.counts[b] >= reg.cat_smooth:
             space.key[b] = (gradient_of(cells[b]) * reg.gradient_unit
                             / (hessian_of(cells[b]) * reg.hessian_unit
                                + reg.cat_smooth))
@@ -472,4 +492,4 @@ cdef inline void scan_categorical(
             if score > floor:
                 floor = score
                 keep_set(best, score, number, sums, order, i + 1)
-                best.saw_missing = feature.has_missing and cells[feature.n_codes] != 0
+                best.saw_missing = saw_missing
