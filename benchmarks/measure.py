@@ -49,11 +49,11 @@ def measure(
         data: datasets.Dataset = pickle.load(file)
     try:
         # Imports, thread pools and the like come with the first fit of a process.
-        peer.fit(workload, _head(data), n_threads)
+        peer.fit(workload, head(data), n_threads)
     except peers.UnsupportedWorkload as error:
         return {"unsupported": str(error)}
 
-    baseline = _reset_peak_bytes()
+    baseline = reset_peak_bytes()
     walls = []
     n_inner = 2 if smoke and workload.n_inner > 1 else workload.n_inner
     cpu_start = time.process_time()
@@ -62,7 +62,7 @@ def measure(
         model = peer.fit(workload, data, n_threads)
         walls.append(time.perf_counter() - start)
     cpu = (time.process_time() - cpu_start) / n_inner
-    peak = _peak_bytes() - baseline
+    peak = peak_bytes() - baseline
     return {
         "wall_seconds": median(walls),
         "cpu_seconds": cpu,
@@ -109,7 +109,7 @@ def _log_loss(classes: Any, probability: Any, y: Any) -> float:
     return float(np.log(1 / np.maximum(p, 1e-15)).mean())
 
 
-def _head(data: datasets.Dataset) -> datasets.Dataset:
+def head(data: datasets.Dataset) -> datasets.Dataset:
     """Return some training rows, each class among them, for the first fit."""
     if data.task == "classification":
         _, first = np.unique(data.y_train, return_index=True)
@@ -123,7 +123,7 @@ def _head(data: datasets.Dataset) -> datasets.Dataset:
     )
 
 
-def _reset_peak_bytes() -> int:
+def reset_peak_bytes() -> int:
     """Start a new high-water mark of memory and return where it stands.
 
     Linux can lower the mark to what is in use now; elsewhere it stays at the
@@ -131,10 +131,10 @@ def _reset_peak_bytes() -> int:
     """
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    return _peak_bytes()
+    return peak_bytes()
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """Return the most memory that the process has had resident."""
     try:
         status = Path("/proc/self/status").read_text()

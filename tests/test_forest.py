@@ -1,5 +1,6 @@
 """Forests: against scikit-learn, against themselves, and every option."""
 
+import itertools
 import pickle
 
 import numpy as np
@@ -346,3 +347,129 @@ def test_combinations_that_cannot_be():
         model.set_params(n_estimators=5).fit(X, score)
     assert isinstance(RandomForestClassifier(1).fit(X, score > 0)[0],
                       DecisionTreeClassifier)  # fmt: skip
+
+
+# --- what rows out of the bag tell ------------------------------------------------
+
+
+def noisy(n_rows, seed):
+    """Two columns that tell something, and two of noise: one of many values."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_rows, 4))
+    X[:, 1] = rng.integers(0, 2, n_rows)
+    X[:, 3] = rng.integers(0, 2, n_rows)
+    signal = X[:, 0] + X[:, 1]
+    return X, signal + (0.2 + np.abs(X[:, 0])) * rng.normal(size=n_rows)
+
+
+@pytest.mark.parametrize("forest", FORESTS)
+def test_importances_out_of_the_bag_are_not_fooled_by_noise(forest):
+    X, y = noisy(800, 0)
+    y = y - y.mean()
+    y = (y > 0).astype(int) if forest in CLASSIFIERS else y
+    model = forest(60, random_state=0, bootstrap=True, max_features=2).fit(X, y)
+    plain = model.feature_importances_
+    assert plain[2] > 0.1
+    for own in (
+        model.oob_feature_importances(X, y),
+        model.oob_permutation_importances(X, y, random_state=0),
+    ):
+        assert own.shape == (4,)
+        assert abs(own[[2, 3]]).max() < 0.2 * own[:2].min()
+    n_jobs = model.set_params(n_jobs=1).oob_feature_importances(X, y)
+    np.testing.assert_array_equal(
+        n_jobs, model.set_params(n_jobs=2).oob_feature_importances(X, y)
+    )
+
+
+def test_debiased_importances_are_those_of_their_definition():
+    X, y = noisy(120, 1)
+    model = RandomForestRegressor(3, random_state=0, max_bins=None).fit(X, y)
+    expected = np.zeros(4)
+    for tree, rows in zip(model, model.estimators_samples_, strict=True):
+        own = tree.tree_
+        out = np.setdiff1d(np.arange(len(X)), rows)
+        for row in out:
+            path = tree.decision_path(X[row : row + 1]).indices
+            for node, child in itertools.pairwise(path):
+                step = own.value[child, 0, 0] - own.value[node, 0, 0]
+                expected[own.feature[node]] += step * y[row] / len(out) / 3
+    np.testing.assert_allclose(model.oob_feature_importances(X, y), expected)
+
+
+@pytest.mark.parametrize("forest", REGRESSORS)
+def test_intervals_and_quantiles_cover(forest):
+    X, y = noisy(3000, 2)
+    fresh, truth = noisy(4000, 3)
+    model = forest(50, random_state=0, bootstrap=True, oob_score=True)
+    model.set_params(min_samples_leaf=3).fit(X, y)
+    for coverage in (0.5, 0.9):
+        low, high = model.predict_interval(fresh, coverage).T
+        covered = np.mean((low <= truth) & (truth <= high))
+        assert abs(covered - coverage) < 0.035
+    quantiles = model.predict_quantiles(fresh, [0.1, 0.5, 0.9])
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+    np.testing.assert_allclose(
+        (truth[:, None] <= quantiles).mean(axis=0), [0.1, 0.5, 0.9], atol=0.035
+    )
+    # Wider where the noise is.
+    width = quantiles[:, 2] - quantiles[:, 0]
+    loud = np.abs(fresh[:, 0]) > 1.5
+    assert width[loud].mean() > 1.2 * width[~loud].mean()
+
+
+@pytest.mark.parametrize("forest", CLASSIFIERS)
+def test_label_sets_cover(forest):
+    X, score = noisy(3000, 4)
+    fresh, truth = noisy(4000, 5)
+    cuts = [-0.5, 0.5, 1.2]
+    model = forest(50, random_state=0, bootstrap=True, oob_score=True)
+    model.set_params(min_samples_leaf=3).fit(X, np.digitize(score, cuts))
+    truth = np.digitize(truth, cuts)
+    for coverage in (0.7, 0.9):
+        sets = model.predict_set(fresh, coverage)
+        assert abs(sets[np.arange(len(truth)), truth].mean() - coverage) < 0.03
+    assert sets.sum(axis=1).mean() < 3.5
+
+
+def test_coverage_needs_scores_out_of_the_bag():
+    X, y = noisy(60, 0)
+    model = RandomForestRegressor(3).fit(X, y)
+    for method in (model.predict_interval, model.predict_quantiles):
+        with pytest.raises(AttributeError, match="oob_score=True"):
+            method(X)
+    model = RandomForestRegressor(30, oob_score=True).fit(X, y)
+    with pytest.raises(ValueError, match="coverage"):
+        model.predict_interval(X, 1.5)
+    with pytest.raises(ValueError, match="quantiles"):
+        model.predict_quantiles(X, [2.0])
+    with pytest.raises(ValueError, match="training data of 60 rows"):
+        model.oob_feature_importances(X[1:], y[1:])
+    with pytest.raises(ValueError, match="bootstrap"):
+        ExtraTreesRegressor(3).fit(X, y).oob_feature_importances(X, y)
+
+
+def test_merged_forests():
+    X, score = data()
+    y = score > 0
+    first = RandomForestClassifier(4, random_state=0, oob_score=True, warm_start=True)
+    with pytest.warns(UserWarning, match="OOB"):
+        first.fit(X, y)
+    second = RandomForestClassifier(3, random_state=1).fit(X, y)
+    both = first.merge(second)
+    assert len(both) == both.n_estimators == 7
+    assert bytes_of(both) == bytes_of(first) + bytes_of(second)
+    np.testing.assert_allclose(
+        both.predict_proba(X),
+        (4 * first.predict_proba(X) + 3 * second.predict_proba(X)) / 7,
+    )
+    assert not hasattr(both, "oob_score_")
+    assert len(first) == 4
+    assert first.oob_score_ > 0
+    assert len(both.estimators_samples_) == 7
+    with pytest.raises(ValueError, match="same random_state"):
+        first.merge(first)
+    with pytest.raises(TypeError, match="RandomForestClassifier"):
+        first.merge(RandomForestRegressor(2).fit(X, score))
+    with pytest.raises(ValueError, match="other features"):
+        first.merge(RandomForestClassifier(2, random_state=2).fit(X[:, :4], y))

@@ -377,6 +377,17 @@ class InputSchema:
         """Whether any column is categorical."""
         return any(values is not None for values in self.categories)
 
+    def is_like(self, other: InputSchema) -> bool:
+        """Return whether models of the two read the same columns in the same way."""
+        names, own = other.feature_names, self.feature_names
+        return (
+            self.single == other.single
+            and self.unknown_category == other.unknown_category
+            and (own is None) == (names is None)
+            and (own is None or np.array_equal(own, names))
+            and all(map(_equal_categories, self.categories, other.categories))
+        )
+
     def to_matrix(self, X: Any) -> NDArray:
         """Return data as the matrix that prediction compares with thresholds.
 

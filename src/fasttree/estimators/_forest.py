@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 import warnings
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context, clone
 from sklearn.ensemble._bootstrap import _get_n_samples_bootstrap
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import compute_class_weight, compute_sample_weight
@@ -18,16 +19,16 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from fasttree import pruning
+from fasttree import inference, pruning, threads
 from fasttree.encoding import MAX_ROWS
 from fasttree.ensemble import Ensemble
-from fasttree.estimators._base import TableInputMixin, old_state_on_error
+from fasttree.estimators._base import TableInputMixin, old_state_on_error, resolve_seed
 from fasttree.estimators._decision_tree import CONSTRAINTS as TREE_CONSTRAINTS
 from fasttree.estimators._saving import SavableMixin, make_state
 from fasttree.forest import Bootstrap, ForestTrainer, RowDraws, grow_trees
 from fasttree.labels import encode_labels
-from fasttree.outofbag import OutOfBag
-from fasttree.table import EncodedTable
+from fasttree.outofbag import OutOfBag, debiased_importances, permuted_losses
+from fasttree.table import EncodedTable, SparseRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,12 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "callback": [callable, None],
 }
 ROUND = 10  # trees between two looks at the out-of-bag score
-_OOB_ARRAYS = ("oob_decision_function_", "oob_prediction_")
+_OOB_ARRAYS = (
+    "oob_decision_function_",
+    "oob_prediction_",
+    "_conformity",
+    "_residuals",
+)
 _PATIENCE = 3  # rounds in a row that have to change little
 _TELL_EVERY = 1.0  # seconds between two lines of progress
 
@@ -204,7 +210,7 @@ class Forest(SavableMixin, TableInputMixin):
         self._check_combinations()
         if not self.warm_start or not hasattr(self, "estimators_"):
             self.estimators_: list[Any] = []
-            self._keys: list[int] = []
+            self._origins: list[tuple[int, RowDraws | None]] = []
         n_before = len(self.estimators_)
         n_more = self.n_estimators - n_before
         if n_more < 0:
@@ -243,8 +249,8 @@ class Forest(SavableMixin, TableInputMixin):
                 for tree, key in zip(trees, keys, strict=False)
             ),
         ]
-        self._keys = [*self._keys, *keys[: len(trees)]]
-        self._draws = trainer.draws
+        new = [(key, trainer.draws) for key in keys[: len(trees)]]
+        self._origins = [*self._origins, *new]
         self._packed = _Packed()
         if self.oob_score and bag is not None:
             self._set_oob(bag, y)
@@ -261,7 +267,7 @@ class Forest(SavableMixin, TableInputMixin):
         """Return the sums of the trees that are there already."""
         bag = OutOfBag(self._matrix(X), max(n_classes, 1), None if n_classes else y)
         assert trainer.draws is not None
-        for model, key in zip(self.estimators_, self._keys, strict=True):
+        for model, (key, _) in zip(self.estimators_, self._origins, strict=True):
             bag.add(model.tree_, trainer.draws.counts(key))
         return bag
 
@@ -273,39 +279,46 @@ class Forest(SavableMixin, TableInputMixin):
                 UserWarning,
                 stacklevel=5,
             )
-        means = bag.means()
-        self._set_oob_attributes(means, y)
+        self._set_oob_attributes(bag, bag.means(), y)
 
     @property
     def estimators_samples_(self) -> list[NDArray[np.intp]]:
         """list of ndarray: the rows that each tree drew, as often as it did."""
         check_is_fitted(self)
-        if self._draws is None:
-            return [np.arange(self._n_rows) for _ in self.estimators_]
+        rows = np.arange(self._n_rows)
         return [
-            np.repeat(np.arange(self._draws.n_rows), self._draws.counts(key))
-            for key in self._keys
+            rows if draws is None else np.repeat(rows, draws.counts(key))
+            for key, draws in self._origins
         ]
 
     # --- saving --------------------------------------------------------------------
 
     def _to_state(self) -> ModelState:
+        # Forests that were merged have drawn in several ways.
+        ways = {id(draws): draws for _, draws in self._origins if draws is not None}
+        numbers = {way: number for number, way in enumerate(ways)}
         attributes: dict[str, Any] = {
             "max_features": self._max_features,
             "n_rows": self._n_rows,
-            "keys": list(self._keys),
-            "draws": None,
+            "keys": [key for key, _ in self._origins],
+            "way_of": [numbers.get(id(draws), -1) for _, draws in self._origins],
+            "ways": [],
         }
         arrays = {}
-        if self._draws is not None:
-            bootstrap = self._draws.bootstrap
-            attributes["draws"] = {
-                "n_rows": self._draws.n_rows,
-                "n_draws": bootstrap.n_draws,
-                "n_groups": bootstrap.n_groups,
-                "balances": bootstrap.balances,
-            }
-            arrays = {"weights": bootstrap.weights, "group_of": bootstrap.group_of}
+        for number, draws in enumerate(ways.values()):
+            bootstrap = draws.bootstrap
+            attributes["ways"].append(
+                {
+                    "n_rows": draws.n_rows,
+                    "n_draws": bootstrap.n_draws,
+                    "n_groups": bootstrap.n_groups,
+                    "balances": bootstrap.balances,
+                }
+            )
+            arrays[f"weights_{number}"] = bootstrap.weights
+            arrays[f"group_of_{number}"] = bootstrap.group_of
+        if hasattr(self, "_least_spread"):
+            attributes["least_spread"] = self._least_spread
         if hasattr(self, "oob_score_"):
             attributes["oob_score"] = float(self.oob_score_)
         for name in _OOB_ARRAYS:
@@ -321,10 +334,21 @@ class Forest(SavableMixin, TableInputMixin):
         kept, arrays = state.attributes, state.arrays
         self._max_features = _check_size(kept["max_features"], 2**31)
         self._n_rows = _check_size(kept["n_rows"], MAX_ROWS)
-        self._keys = [_check_size(key, 2**64) for key in kept["keys"]]
-        self._draws = None
-        if kept["draws"] is not None:
-            self._draws = _restore_draws(kept["draws"], arrays)
+        ways = [
+            _restore_draws(way, arrays, number)
+            for number, way in enumerate(kept["ways"])
+        ]
+        if any(way.n_rows != self._n_rows for way in ways):
+            raise ValueError("draws must be of the rows of training")
+        self._origins = [
+            (
+                _check_size(key, 2**64),
+                None if way == -1 else ways[_check_size(way, 2**31)],
+            )
+            for key, way in zip(kept["keys"], kept["way_of"], strict=True)
+        ]
+        if "least_spread" in kept:
+            self._least_spread = float(kept["least_spread"])
         if "oob_score" in kept:
             self.oob_score_ = kept["oob_score"]
         for name in _OOB_ARRAYS:
@@ -334,8 +358,169 @@ class Forest(SavableMixin, TableInputMixin):
         self.estimator_ = self._make_tree()
         self.estimators_ = [
             self._make_tree(tree, key)
-            for tree, key in zip(ensemble, self._keys, strict=True)
+            for tree, (key, _) in zip(ensemble, self._origins, strict=True)
         ]
+
+    # --- what rows out of the bag tell -----------------------------------------------
+
+    def _check_training_data(self, X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
+        """Return the training data as trees read it; the draws are of its rows."""
+        check_is_fitted(self)
+        if any(draws is None for _, draws in self._origins):
+            raise ValueError("Out of bag estimation only available if bootstrap=True")
+        matrix = self._matrix(X)
+        y = self._encode_target(column_or_1d(y))
+        for name, rows in (("X", len(matrix)), ("y", len(y))):
+            if rows != self._n_rows:
+                raise ValueError(
+                    f"{name} must be the training data of {self._n_rows} rows, got "
+                    f"{rows}"
+                )
+        if isinstance(matrix, SparseRows):
+            matrix = self.schema_.to_matrix(matrix.X)
+        return matrix, y
+
+    def oob_feature_importances(
+        self, X: ArrayLike, y: ArrayLike
+    ) -> NDArray[np.float64]:
+        """Return debiased importances: about 0 for features that only fit noise.
+
+        ``feature_importances_`` credits a feature with every split, those that fit
+        noise among them, of which features of many values have more. Here each
+        split is judged by the rows that its tree did not draw (Li et al. 2019,
+        MDI-oob).
+
+        Parameters
+        ----------
+        X, y
+            The training data.
+
+        Returns
+        -------
+        ndarray of shape (n_features,), float64
+            Means over the trees, not scaled; they may be negative.
+
+        Raises
+        ------
+        ValueError
+            If the trees did not draw their rows, or these are others.
+        """
+        matrix, target = self._check_training_data(X, y)
+
+        def of_tree(position: int) -> NDArray[np.float64]:
+            tree = self.estimators_[position].tree_
+            key, draws = self._origins[position]
+            out = np.flatnonzero(draws.counts(key) == 0)
+            leaves = inference.find_leaves(tree, matrix).take(out)
+            return debiased_importances(tree, leaves, target[out])
+
+        tasks = [(position,) for position in range(len(self))]
+        return np.mean(threads.run(of_tree, tasks, self._n_threads()), axis=0)
+
+    def oob_permutation_importances(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> NDArray[np.float64]:
+        """Return how much worse trees predict once a feature has been shuffled.
+
+        Each tree predicts the rows that it did not draw, as they are and with one
+        feature's values permuted among them (Breiman 2001).
+
+        Parameters
+        ----------
+        X, y
+            The training data.
+        random_state : int, RandomState instance or None, default=None
+            Seeds the permutations.
+
+        Returns
+        -------
+        ndarray of shape (n_features,), float64
+            Mean rise of the trees' error rate, or of their mean squared error.
+
+        Raises
+        ------
+        ValueError
+            If the trees did not draw their rows, or these are others.
+        """
+        matrix, target = self._check_training_data(X, y)
+        seed = resolve_seed(random_state)
+
+        def of_tree(position: int) -> NDArray[np.float64]:
+            key, draws = self._origins[position]
+            out = np.flatnonzero(draws.counts(key) == 0)
+            random = np.random.default_rng([seed, position])
+            tree = self.estimators_[position].tree_
+            return permuted_losses(tree, matrix[out], target[out], random)
+
+        tasks = [(position,) for position in range(len(self))]
+        return np.mean(threads.run(of_tree, tasks, self._n_threads()), axis=0)
+
+    def merge(self, other: Self) -> Self:
+        """Return a forest of the trees of both, as if one had grown them all.
+
+        Parameters
+        ----------
+        other : forest
+            Of the same class, with the same features, categories and classes.
+
+        Returns
+        -------
+        forest
+            `n_estimators` is the number of trees. Out-of-bag attributes are left
+            out.
+
+        Raises
+        ------
+        TypeError
+            If `other` is no such forest.
+        ValueError
+            If the two do not fit together, or have trees in common.
+        """
+        check_is_fitted(self)
+        if type(other) is not type(self):
+            raise TypeError(
+                f"other must be a {type(self).__name__}, got {type(other).__name__}"
+            )
+        check_is_fitted(other)
+        if not self.schema_.is_like(other.schema_) or not np.array_equal(
+            getattr(self, "classes_", None), getattr(other, "classes_", None)
+        ):
+            raise ValueError(
+                "other was trained on other features, categories or classes"
+            )
+        if {key for key, _ in self._origins} & {key for key, _ in other._origins}:
+            raise ValueError(
+                "other has trees of the same random_state: they would count twice"
+            )
+        merged = clone(self)
+        vars(merged).update(vars(self))
+        for name in [name for name in vars(merged) if name.startswith("oob_")]:
+            if name.endswith("_"):
+                delattr(merged, name)
+        vars(merged).pop("_conformity", None)
+        state = vars(merged)
+        state["estimators_"] = [*self.estimators_, *other.estimators_]
+        state["_origins"] = [*self._origins, *vars(other)["_origins"]]
+        state["_packed"] = _Packed()
+        merged.n_estimators = len(merged.estimators_)
+        return merged
+
+    def _scores_of_bag(self, coverage: float) -> float:
+        """Return the conformity score that the share `coverage` does not exceed."""
+        check_is_fitted(self)
+        scores = vars(self).get("_conformity")
+        if scores is None:
+            raise AttributeError(
+                "coverage comes from rows out of the bag: fit with oob_score=True"
+            )
+        if not 0.0 < coverage < 1.0:
+            raise ValueError(f"coverage must be between 0 and 1, got {coverage!r}")
+        place = math.ceil((len(scores) + 1) * coverage) - 1
+        return float(scores[place]) if place < len(scores) else math.inf
 
     # --- use -----------------------------------------------------------------------
 
@@ -405,12 +590,14 @@ def _check_size(value: Any, limit: int) -> int:
     return value
 
 
-def _restore_draws(kept: Any, arrays: dict[str, NDArray[Any]]) -> RowDraws:
+def _restore_draws(kept: Any, arrays: dict[str, NDArray[Any]], number: int) -> RowDraws:
     """Return the draws of a file, after checking what they index with."""
     n_rows = _check_size(kept["n_rows"], MAX_ROWS)
     n_groups = _check_size(kept["n_groups"], MAX_ROWS)
     n_draws = _check_size(kept["n_draws"], 2**31)
-    weights, group_of = arrays.get("weights"), arrays.get("group_of")
+    weights, group_of = (
+        arrays.get(f"{name}_{number}") for name in ("weights", "group_of")
+    )
     if group_of is not None:
         group_of = group_of.astype(np.intp)
         if group_of.shape != (n_rows,) or np.any(
@@ -636,9 +823,45 @@ class ForestClassifier(ClassifierMixin, Forest):
         score = self.oob_score if callable(self.oob_score) else accuracy_score
         return score(y, means.argmax(axis=1))  # of class numbers, as in scikit-learn
 
-    def _set_oob_attributes(self, means: NDArray[np.float64], y: NDArray[Any]) -> None:
+    def _set_oob_attributes(
+        self, bag: OutOfBag, means: NDArray[np.float64], y: NDArray[Any]
+    ) -> None:
         self.oob_decision_function_ = means
         self.oob_score_ = self.score_means(means, y)
+        self._conformity = np.sort(1.0 - means[np.arange(len(y)), y][bag.seen])
+
+    def _encode_target(self, y: NDArray[Any]) -> NDArray[np.intp]:
+        codes = np.searchsorted(self.classes_, y).clip(max=self.n_classes_ - 1)
+        if not np.array_equal(self.classes_.take(codes), y):
+            raise ValueError("y has classes that the training data did not have")
+        return codes
+
+    def predict_set(self, X: ArrayLike, coverage: float = 0.9) -> NDArray[np.bool_]:
+        """Return the classes that cannot be ruled out: conformal label sets.
+
+        A set holds the true class with about the chance `coverage`, whatever the
+        data, as long as new rows are like those of the training: what the trees
+        give to the true classes of rows out of their bags says how much a class
+        needs (split conformal prediction with out-of-bag scores in the place of a
+        second part of the data).
+
+        Parameters
+        ----------
+        X : {array-like, sparse, data frame} of shape (n_samples, n_features)
+        coverage : float, default=0.9
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), bool
+            Columns in the order of ``classes_``. A set may be empty.
+
+        Raises
+        ------
+        AttributeError
+            If the forest was not fitted with `oob_score`.
+        """
+        limit = self._scores_of_bag(coverage)
+        return 1.0 - self.predict_proba(X) <= limit
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the class of the largest mean share over the trees.
@@ -728,9 +951,90 @@ class ForestRegressor(RegressorMixin, Forest):
         score = self.oob_score if callable(self.oob_score) else r2_score
         return score(y, means[:, 0])
 
-    def _set_oob_attributes(self, means: NDArray[np.float64], y: NDArray[Any]) -> None:
+    def _set_oob_attributes(
+        self, bag: OutOfBag, means: NDArray[np.float64], y: NDArray[Any]
+    ) -> None:
         self.oob_prediction_ = means[:, 0]
         self.oob_score_ = self.score_means(means, y)
+        residuals = (y - means[:, 0])[bag.seen]
+        spreads = bag.spreads()[:, 0][bag.seen]
+        # Where trees agree the spread says little: it is not taken for less than this.
+        self._least_spread = float(np.median(spreads)) or 1.0
+        scaled = residuals / (spreads + self._least_spread)
+        self._residuals = np.sort(scaled)
+        self._conformity = np.sort(np.abs(scaled))
+
+    def _encode_target(self, y: NDArray[Any]) -> NDArray[np.float64]:
+        return y.astype(np.float64)
+
+    def _means_and_spreads(
+        self, X: ArrayLike
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        matrix = self._matrix(X)
+        mean = self._ensemble.mean_values(matrix, self._n_threads())
+        squares = np.zeros(len(mean))
+        for model in self.estimators_:
+            value = inference.predict_value(model.tree_, matrix, self._n_threads())
+            squares += (value - mean) ** 2
+        return mean, np.sqrt(squares / len(self.estimators_)) + self._least_spread
+
+    def predict_interval(
+        self, X: ArrayLike, coverage: float = 0.9
+    ) -> NDArray[np.float64]:
+        """Return conformal prediction intervals about `predict`.
+
+        An interval holds the target with about the chance `coverage`, whatever the
+        data, as long as new rows are like those of the training. It comes from the
+        errors for rows out of the bag, relative to how far the trees disagree.
+
+        Parameters
+        ----------
+        X : {array-like, sparse, data frame} of shape (n_samples, n_features)
+        coverage : float, default=0.9
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2), float64
+            Lower and upper ends.
+
+        Raises
+        ------
+        AttributeError
+            If the forest was not fitted with `oob_score`.
+        """
+        limit = self._scores_of_bag(coverage)
+        mean, spread = self._means_and_spreads(X)
+        return np.stack([mean - limit * spread, mean + limit * spread], axis=1)
+
+    def predict_quantiles(
+        self, X: ArrayLike, quantiles: ArrayLike = (0.05, 0.5, 0.95)
+    ) -> NDArray[np.float64]:
+        """Return quantiles of the target, given each row.
+
+        `predict` plus quantiles of the errors for rows out of the bag, which are
+        taken relative to how far the trees disagree.
+
+        Parameters
+        ----------
+        X : {array-like, sparse, data frame} of shape (n_samples, n_features)
+        quantiles : array-like of float, default=(0.05, 0.5, 0.95)
+            Between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_quantiles), float64
+
+        Raises
+        ------
+        AttributeError
+            If the forest was not fitted with `oob_score`.
+        """
+        self._scores_of_bag(0.5)
+        wanted = np.atleast_1d(np.asarray(quantiles, np.float64))
+        if wanted.ndim != 1 or not np.all((wanted >= 0.0) & (wanted <= 1.0)):
+            raise ValueError(f"quantiles must be between 0 and 1, got {quantiles!r}")
+        mean, spread = self._means_and_spreads(X)
+        return mean[:, None] + spread[:, None] * np.quantile(self._residuals, wanted)
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the mean over the trees of the values of each row's leaf.
