@@ -66,7 +66,16 @@ class Peer:
 
 
 def _is_classification(workload: Workload) -> bool:
-    return workload.criterion != "squared_error"
+    return not workload.is_regression
+
+
+def _check_best_splits(workload: Workload) -> None:
+    if workload.splitter != "best":
+        msg = "it draws no splits"
+        raise UnsupportedWorkload(msg)
+    if workload.criterion == "absolute_error":
+        msg = "it has no trees of medians"
+        raise UnsupportedWorkload(msg)
 
 
 def _predict(model: Any, X: Any) -> NDArray[Any]:
@@ -97,6 +106,8 @@ def _fit_fasttree(workload: Workload, data: Dataset, n_threads: int) -> Any:
         criterion=workload.criterion,
         max_depth=workload.max_depth,
         max_bins=workload.max_bins,
+        splitter=workload.splitter,
+        max_features=workload.max_features,
         random_state=0,
         n_jobs=n_threads,
     ).fit(data.X_train, data.y_train)
@@ -111,7 +122,11 @@ def _fit_sklearn(workload: Workload, data: Dataset, _n_threads: int) -> Any:
         else DecisionTreeRegressor
     )
     return estimator(
-        criterion=workload.criterion, max_depth=workload.max_depth, random_state=0
+        criterion=workload.criterion,
+        max_depth=workload.max_depth,
+        splitter=workload.splitter,
+        max_features=workload.max_features,
+        random_state=0,
     ).fit(ordinal_matrix(data, data.X_train), data.y_train)
 
 
@@ -123,6 +138,7 @@ def _count_tree(model: Any) -> int:
 
 
 def _fit_hgb(workload: Workload, data: Dataset, _n_threads: int) -> Any:
+    _check_best_splits(workload)
     # It has no n_jobs; OMP_NUM_THREADS, which compare.py sets, is what it follows.
     from sklearn.ensemble import (
         HistGradientBoostingClassifier,
@@ -157,6 +173,7 @@ def _count_hgb(model: Any) -> int:
 
 
 def _fit_sklearnex(workload: Workload, data: Dataset, n_threads: int) -> Any:
+    _check_best_splits(workload)
     from sklearnex.ensemble import RandomForestClassifier, RandomForestRegressor
 
     if workload.criterion == "entropy" or data.categorical:
@@ -185,6 +202,7 @@ def _count_forest(model: Any) -> int:
 
 
 def _fit_lightgbm(workload: Workload, data: Dataset, n_threads: int) -> Any:
+    _check_best_splits(workload)
     from lightgbm import LGBMClassifier, LGBMRegressor
 
     estimator = LGBMClassifier if _is_classification(workload) else LGBMRegressor
@@ -218,6 +236,7 @@ def _count_lightgbm(model: Any) -> int:
 
 
 def _fit_xgboost(workload: Workload, data: Dataset, n_threads: int) -> Any:
+    _check_best_splits(workload)
     from xgboost import XGBClassifier, XGBRegressor
 
     estimator = XGBClassifier if _is_classification(workload) else XGBRegressor
@@ -252,6 +271,7 @@ def _ydf_columns(X: Any) -> dict[str, NDArray[Any]]:
 
 
 def _fit_ydf(workload: Workload, data: Dataset, n_threads: int) -> Any:
+    _check_best_splits(workload)
     import ydf
 
     ydf.verbose(0)

@@ -23,11 +23,15 @@ class Workload:
         One line for ``--list``.
     load, load_small : callable returning Dataset
         The data, and some hundreds of rows of its kind for ``--smoke``.
-    criterion : {"entropy", "gini", "squared_error"}
+    criterion : {"entropy", "gini", "squared_error", "absolute_error"}
     max_depth : int or None
         None grows to the end: leaves are pure or cannot be split.
     max_bins : int or None
         None asks for exact splits of peers that offer them.
+    splitter : {"best", "random"}
+        "random" asks for an extra tree, whose splits are drawn.
+    max_features : {"sqrt"} or None
+        Features that a split looks at; None is all.
     n_inner : int
         Fits in each process; the median of their times counts.
     """
@@ -39,7 +43,14 @@ class Workload:
     criterion: str
     max_depth: int | None = None
     max_bins: int | None = None
+    splitter: str = "best"
+    max_features: str | None = None
     n_inner: int = 1
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the target is a number."""
+        return self.criterion in {"squared_error", "absolute_error"}
 
 
 def _sized(make: Callable[..., datasets.Dataset], rows: int) -> dict[str, Any]:
@@ -112,10 +123,32 @@ ALL = [
         max_depth=8,
     ),
     Workload(
+        "regression-20k-absolute",
+        "20,000 x 28 float32 regression; absolute error, full depth, exact",
+        **_sized(datasets.synthetic_regression, 20_000),
+        criterion="absolute_error",
+    ),
+    Workload(
+        "extra-200k",
+        "200,000 x 28 float32, 2 classes; an extra tree (sqrt features), full depth",
+        **_BINARY,
+        criterion="gini",
+        splitter="random",
+        max_features="sqrt",
+    ),
+    Workload(
         "synth-1m",
         "1,000,000 x 28 float32, 2 classes; entropy, depth 10, 255 bins",
         **_sized(datasets.synthetic_binary, 1_000_000),
         criterion="entropy",
+        max_depth=10,
+        max_bins=255,
+    ),
+    Workload(
+        "synth-1m-gini",
+        "the same with gini",
+        **_sized(datasets.synthetic_binary, 1_000_000),
+        criterion="gini",
         max_depth=10,
         max_bins=255,
     ),

@@ -184,3 +184,15 @@ def test_imported_trees_predict_the_same():
     np.testing.assert_array_equal(
         predictor.predict_proba_one(X[0]), ensemble.mean_shares(X)[0]
     )
+
+
+def test_scaling_prints_every_sweep(bench, capsys, tmp_path):
+    scaling = bench("scaling")
+    path = tmp_path / "sweeps.svg"
+    scaling.main(["--smoke", "--plot", str(path)])
+    printed = capsys.readouterr().out
+    for sweep in scaling.SWEEPS:
+        assert f"{sweep.name.capitalize()} ({sweep.fixed})" in printed
+        for value in sweep.small:
+            assert f"\n| {value:,} | " in printed
+    assert path.read_text().startswith("<?xml")
