@@ -107,6 +107,7 @@ FEATURE_DTYPE = np.dtype(
         ("upper", np.uintp),
         ("key_size", np.uint8),
         ("single", np.uint8),
+        ("monotone", np.uint8),
     ],
     align=True,
 )
@@ -132,6 +133,8 @@ class Plan:
     n_tiles : int
     n_totals : int
         Columns of the jobs' class weights; 0 where the kernels need none.
+    signs : ndarray of int8, shape (n_features, n_bounded)
+        Monotonic constraints: see constraints.py. There are none of 0 columns.
     column_words : int
         uint64 words of a column's histogram, 0 if histograms are not kept.
     max_features : int
@@ -153,6 +156,7 @@ class Plan:
     tile_of: NDArray[np.int32]
     n_tiles: int
     n_totals: int
+    signs: NDArray[np.int8]
     column_words: int
     max_features: int
     max_leaf_nodes: int | None
@@ -217,6 +221,7 @@ class _Level:
     jobs: NDArray[Any]  # JOB_DTYPE
     totals: NDArray[np.int64]  # (n_jobs, n_totals)
     masks: NDArray[np.bool_]  # (n_jobs, n_features) columns that may vary
+    bounds: NDArray[np.float64]  # (n_jobs, n_bounded, 2) lowest and highest values
     parents: list[tuple[int, bool]]  # record of the parent, and whether right
 
     def __len__(self) -> int:
@@ -227,6 +232,7 @@ class _Level:
             self.jobs[chosen],
             self.totals[chosen],
             self.masks[chosen],
+            self.bounds[chosen],
             [self.parents[i] for i in np.arange(len(self))[chosen]],
         )
 
@@ -304,15 +310,24 @@ class _Growth:
         keys: NDArray[np.uint64],
         masks: NDArray[np.bool_],
         parents: list[tuple[int, bool]],
+        bounds: NDArray[np.float64],
+        signs: NDArray[np.int8],
     ) -> _Level:
+        """Return a level of nodes: the root, or children in pairs.
+
+        `bounds` are the parents', and `signs` (n_parents, n_bounded) are those of the
+        features that these split.
+        """
         jobs = np.zeros(len(begins), JOB_DTYPE)
         jobs["depth"] = depths
         jobs["key"] = keys
         jobs["slot"] = -1
         totals = np.zeros((len(begins), self.plan.n_totals), np.int64)
+        values = np.empty((len(begins), signs.shape[1]))
         if len(begins):
-            self.plan.problem.measure(begins, ends, _bytes(jobs), totals)
-        return _Level(jobs, totals, masks, parents)
+            self.plan.problem.measure(begins, ends, _bytes(jobs), totals, values)
+        kernels.bound_nodes(signs, values, bounds)
+        return _Level(jobs, totals, masks, bounds, parents)
 
     def root(self) -> _Level:
         plan = self.plan
@@ -323,6 +338,8 @@ class _Growth:
             np.full(1, plan.key, np.uint64),
             np.ones((1, plan.n_features), np.bool_),
             [(-1, False)],
+            np.tile([-np.inf, np.inf], (1, plan.signs.shape[1], 1)),
+            plan.signs[:0],
         )
 
     def search(self, level: _Level, counts: NDArray[Any]) -> NDArray[Any]:
@@ -368,7 +385,7 @@ class _Growth:
         else:
             tiles = np.setdiff1d(plan.tile_of[wanted], [-1])
         chunks = _chunks(plan.ordered[wanted[plan.ordered]], plan.n_threads)
-        shared = (jobs, level.totals, flags, out)
+        shared = (jobs, level.totals, flags, out, level.bounds)
         kept = (_bytes(counts), self.histograms)
         search_tile = plan.problem.search_tile
         search_orders = plan.problem.search_orders
@@ -408,6 +425,8 @@ class _Growth:
             keys,
             np.repeat(level.masks, 2, axis=0),
             parents,
+            np.repeat(level.bounds, 2, axis=0),
+            self.plan.signs[splits["feature"]],
         )
         if self.plan.drawn:
             return children
@@ -486,6 +505,7 @@ class _Growth:
             return []
         jobs = np.concatenate([level.jobs for level in self.subtrees])
         masks = np.concatenate([level.masks for level in self.subtrees])
+        values = np.concatenate([level.bounds for level in self.subtrees])
         words = _mask_words(masks)
         sizes = jobs["stat"]["n"]
         bounds = [0, len(jobs)]
@@ -500,7 +520,8 @@ class _Growth:
             if worker is None:
                 worker = kernels.Worker(self.plan.problem, capacity)
             try:
-                return worker.grow(_bytes(jobs[start:stop]), words[start:stop])
+                chosen = slice(start, stop)
+                return worker.grow(_bytes(jobs[chosen]), words[chosen], values[chosen])
             finally:
                 workers.put(worker)
 

@@ -225,6 +225,9 @@ class NodeStatistics:
                 )
                 tree_kernels.sum_upwards(left, right, sums)
                 weighted = sums[:, 0]
+            share = packed.profile_share[entries]
+            if len(self.output_classes) == 0 and _is_moved(fields, share):
+                fields["leaf_share"] = share
             if len(self.output_classes):
                 fields["n_outputs"] = len(self.output_classes)
                 fields["output_classes"] = self.output_classes
@@ -296,3 +299,12 @@ def narrowest(values: NDArray[Any]) -> NDArray[Any]:
         if np.array_equal(cast.astype(np.float64), values.astype(np.float64)):
             return cast
     return values
+
+
+def _is_moved(fields: dict[str, Any], share: NDArray[np.float64]) -> bool:
+    """Return whether class shares are not those of the leaves' weights."""
+    starts, weight = fields["leaf_start"], fields["leaf_weight"]
+    totals = np.add.reduceat(weight, starts[:-1])
+    with np.errstate(invalid="ignore", divide="ignore"):  # of a forged file
+        own = weight / np.repeat(totals, np.diff(starts))
+    return not np.array_equal(share, own)

@@ -587,7 +587,10 @@ def _pack_payload(trees: Sequence[Tree]) -> _Payload:
     keys = np.empty(n_leaves, np.int32)
     table = np.full(2 << int(n_leaves).bit_length(), -1, np.int32)
     firsts = np.empty(n_leaves, np.int32)
-    n_profiles = kernels.intern(start, leaf_class, weight, table, keys, firsts)
+    distinct = start, leaf_class, weight
+    if any(tree.has_own_shares for tree in trees):
+        distinct = _with_shares(start, leaf_class, weight, share)
+    n_profiles = kernels.intern(*distinct, table, keys, firsts)
     kept = firsts[:n_profiles]
     profile_start = np.append(0, np.cumsum(counts[kept]))
     entries = np.repeat(start[kept] - profile_start[:-1], counts[kept])
@@ -600,3 +603,20 @@ def _pack_payload(trees: Sequence[Tree]) -> _Payload:
         "n_columns": first.total_n_classes,
     }
     return _Payload(PackedTrees(**empty), keys)
+
+
+def _with_shares(
+    start: NDArray[np.int64],
+    leaf_class: NDArray[np.int32],
+    weight: NDArray[np.float64],
+    share: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
+    """Return the entries of leaves with each leaf's shares after its weights."""
+    counts = np.diff(start)
+    place = np.arange(len(weight)) + np.repeat(start[:-1], counts)
+    shifted = place + np.repeat(counts, counts)
+    classes = np.empty(2 * len(weight), np.int32)
+    values = np.empty(2 * len(weight))
+    classes[place], classes[shifted] = leaf_class, leaf_class
+    values[place], values[shifted] = weight, share
+    return 2 * start, classes, values

@@ -157,8 +157,28 @@ def _merge_classes(tree: Tree, new_leaves: NDArray[np.intp]) -> dict[str, Any]:
     entry = np.repeat(owner, np.diff(tree.leaf_start)) * n_classes + tree.leaf_class
     merged, position = np.unique(entry, return_inverse=True)
     bounds = np.arange(len(new_leaves) + 1) * n_classes
-    return {
+    payload = {
         "leaf_start": np.searchsorted(merged, bounds),
         "leaf_class": merged % n_classes,
         "leaf_weight": np.bincount(position, tree.leaf_weight),
     }
+    if tree.has_own_shares:
+        payload["leaf_share"] = _merge_shares(tree, owner).ravel()[merged]
+    return payload
+
+
+def _merge_shares(tree: Tree, owner: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the mean class shares of the old leaves of each new one.
+
+    None is below the least or above the largest of them, not even by rounding, so
+    that monotonic constraints hold as before.
+    """
+    shares = np.zeros((tree.n_leaves, tree.max_n_classes))
+    leaf = np.repeat(np.arange(tree.n_leaves), np.diff(tree.leaf_start))
+    shares[leaf, tree.leaf_class] = tree.leaf_share
+    first = np.flatnonzero(np.diff(owner, prepend=-1))
+    weight = tree.weighted_n_node_samples[tree.leaf_nodes][:, None]
+    mean = np.add.reduceat(shares * weight, first) / np.add.reduceat(weight, first)
+    return mean.clip(
+        np.minimum.reduceat(shares, first), np.maximum.reduceat(shares, first)
+    )

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fasttree import growth, sampling, threads
-from fasttree._kernels import encode
+from fasttree import constraints, growth, sampling, threads
+from fasttree._kernels import encode, predict
 from fasttree._kernels import forest as _kernel
 from fasttree._kernels import grow as kernels
 from fasttree.encoding import KeyColumn, Workspaces
@@ -54,6 +54,8 @@ class GrowthParams:
         In [0, 2**64).
     splitter : {"best", "random"}
         Whether every split of a feature is tried, or one drawn at random.
+    monotone : Monotone or None
+        Constraints; of classification with two classes on the share of class 1.
     """
 
     criterion: str
@@ -67,6 +69,7 @@ class GrowthParams:
     min_impurity_decrease: float
     seed: int
     splitter: str = "best"
+    monotone: constraints.Monotone | None = None
 
 
 @dataclass(frozen=True)
@@ -374,6 +377,7 @@ def samples_features(params: GrowthParams, n_features: int) -> bool:
         params.splitter == "best"
         and params.max_features < n_features
         and params.max_leaf_nodes is None
+        and params.monotone is None
     )
 
 
@@ -555,6 +559,10 @@ def _make_plan(
         criterion=params.criterion,
         n_outputs=target.n_outputs,
     )
+    signs = np.zeros((n_features, 0), np.int8)
+    bounded = np.zeros(0, np.int32)
+    if params.monotone is not None:
+        signs, bounded = params.monotone.signs, params.monotone.classes
     features = np.zeros(n_features, growth.FEATURE_DTYPE)
     tile_of = np.full(n_features, -1, np.int32)
     keys = _keys_by_row(table, n_threads) if drawn else None
@@ -575,6 +583,7 @@ def _make_plan(
             _set_keys(features[f], column, keys[f])
         is_binary = column.n_codes == 2 and column.n_missing == 0
         features[f]["binary"] = is_tiled and is_binary
+        features[f]["monotone"] = signs[f].any()
     # Columns of two values share tiles, so that the bits of a row stand together.
     tiled.sort(key=lambda f: not features[f]["binary"])
     features["place"][tiled] = np.arange(len(tiled))
@@ -619,6 +628,8 @@ def _make_plan(
         tiles,
         tiled_features,
         limits,
+        bounded,
+        signs,
         n_runs,
         (table, keys, orders),
     )
@@ -642,6 +653,7 @@ def _make_plan(
         tile_of=tile_of,
         n_tiles=n_tiles,
         n_totals=target.n_totals,
+        signs=signs,
         column_words=_column_words(target) if looks_at_all else 0,
         max_features=params.max_features,
         max_leaf_nodes=params.max_leaf_nodes,
@@ -781,7 +793,7 @@ def _to_tree(
     if target.kind in (_REGRESSION, _SUMS):
         power = 2 if target.criterion == "squared_error" else 1
         impurity = np.ldexp(impurity, -power * target.response_exponent)
-        payload = _value_payload(grown, target, is_leaf)
+        payload = _value_payload(grown, target, is_leaf, params.monotone)
     elif target.kind == _BINARY:
         payload = _binary_payload(nodes["n"][is_leaf], nodes["ones"][is_leaf])
     else:
@@ -792,6 +804,8 @@ def _to_tree(
         }
     if target.kind == _LABELS:
         payload["output_classes"] = np.diff(target.class_start)
+    if target.kind in (_BINARY, _CLASSES) and params.monotone is not None:
+        payload = _bounded_payload(payload, nodes, target, params.monotone)
     return Tree.from_arrays(
         n_features=table.n_features,
         n_classes=target.n_classes,
@@ -813,17 +827,26 @@ def _to_tree(
 
 
 def _value_payload(
-    grown: growth.Grown, target: _Target, is_leaf: NDArray[np.bool_]
+    grown: growth.Grown,
+    target: _Target,
+    is_leaf: NDArray[np.bool_],
+    monotone: constraints.Monotone | None,
 ) -> dict[str, Any]:
-    """Return the values of the leaves, and of the inner nodes if those are medians."""
+    """Return the values of the leaves.
+
+    And of the inner nodes, if those are medians or keep to constraints.
+    """
     value = grown.nodes["value"][:, None]
     if target.kind == _SUMS:
         value = grown.leaf_weight.view(np.float64).reshape(-1, target.n_outputs)
+    if monotone is not None:
+        bounds = _regression_bounds(grown.nodes, target, monotone)
+        value = value.clip(bounds[:, :1], bounds[:, 1:])
     value = np.ldexp(value, -target.response_exponent)
     if len(value) < len(is_leaf):
         return {"leaf_value": value.reshape(-1)}
     payload = {"leaf_value": value[is_leaf].reshape(-1)}
-    if target.criterion == "absolute_error":
+    if target.criterion == "absolute_error" or monotone is not None:
         payload["inner_value"] = value[~is_leaf].reshape(-1)
     return payload
 
@@ -838,6 +861,49 @@ def _binary_payload(n: NDArray[np.int64], ones: NDArray[np.int64]) -> dict[str, 
         "leaf_start": leaf_start,
         "leaf_class": leaf_class.astype(np.int32),
         "leaf_weight": counts[leaf, leaf_class].astype(np.float64),
+    }
+
+
+def _regression_bounds(
+    nodes: dict[str, NDArray[Any]], target: _Target, monotone: constraints.Monotone
+) -> NDArray[np.float64]:
+    """Return each node's lowest and highest value, (n_nodes, 2), as a response."""
+    is_median = target.criterion == "absolute_error"
+    values = nodes["value"] if is_median else nodes["ones"] / nodes["weight"]
+    tree = nodes["left"], nodes["right"], nodes["feature"]
+    bounds = constraints.find_bounds(monotone, *tree, values[:, None])[:, 0]
+    return bounds if is_median else bounds / target.per_unit + target.centre[0]
+
+
+def _bounded_payload(
+    payload: dict[str, Any],
+    nodes: dict[str, NDArray[Any]],
+    target: _Target,
+    monotone: constraints.Monotone,
+) -> dict[str, Any]:
+    """Return the leaves' classes with shares that keep to the constraints."""
+    leaves = np.flatnonzero(nodes["left"] < 0)
+    weight = np.zeros((len(leaves), target.n_classes))
+    leaf = np.repeat(np.arange(len(leaves)), np.diff(payload["leaf_start"]))
+    weight[leaf, payload["leaf_class"]] = payload["leaf_weight"]
+    # Sums of the weights' units are exact.
+    sums = np.zeros((len(nodes["left"]), len(monotone.classes)))
+    sums[leaves] = weight[:, monotone.classes]
+    predict.sum_upwards(nodes["left"], nodes["right"], sums)
+    values = sums / (nodes["weight"] / target.weights.scale)[:, None]
+    tree = nodes["left"], nodes["right"], nodes["feature"]
+    bounds = constraints.find_bounds(monotone, *tree, values)[leaves]
+    shares = weight / weight.sum(axis=1, keepdims=True)
+    shares = constraints.project_shares(monotone, shares, bounds)
+    is_listed = (weight > 0.0) | (shares > 0.0)
+    leaf, leaf_class = np.nonzero(is_listed)
+    leaf_start = np.zeros(len(leaves) + 1, np.int64)
+    np.cumsum(is_listed.sum(axis=1), out=leaf_start[1:])
+    return {
+        "leaf_start": leaf_start,
+        "leaf_class": leaf_class.astype(np.int32),
+        "leaf_weight": weight[leaf, leaf_class],
+        "leaf_share": shares[leaf, leaf_class],
     }
 
 

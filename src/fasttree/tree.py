@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-# A state has the lowest version that can hold its tree: 2 brings several outputs and
-# values of inner nodes.
+# A state has the lowest version that can hold its tree: 2 brings several outputs,
+# values of inner nodes and shares of leaves.
 FORMAT_VERSIONS = (1, 2)
 CLASSIFICATION_CRITERIA = ("gini", "entropy")
 REGRESSION_CRITERIA = ("squared_error", "poisson", "absolute_error")
@@ -49,6 +49,7 @@ _FIELDS: dict[str, type[np.generic]] = {
     "leaf_start": np.int64,
     "leaf_class": np.int32,
     "leaf_weight": np.float64,
+    "leaf_share": np.float64,
     "leaf_value": np.float64,
     "inner_value": np.float64,
     "output_classes": np.int32,
@@ -83,7 +84,8 @@ _NODE_PROBLEMS = (
 _CATEGORY_FIELDS = ("category_start", "category_count", "category_bits")
 _CLASS_FIELDS = ("leaf_start", "leaf_class", "leaf_weight")
 _LEAF_FIELDS = (*_CLASS_FIELDS, "leaf_value", "output_classes")
-_OPTIONAL_FIELDS = (*_CATEGORY_FIELDS, *_LEAF_FIELDS, "inner_value")
+_CHANGED_FIELDS = ("leaf_share", "inner_value")
+_OPTIONAL_FIELDS = (*_CATEGORY_FIELDS, *_LEAF_FIELDS, *_CHANGED_FIELDS)
 _SCALARS = ("n_features", "n_classes", "criterion")
 
 # The same fields as NumericNode and CategoricalNode in traverse.pxd.
@@ -253,6 +255,7 @@ class Tree:
         leaf_start: ArrayLike | None = None,
         leaf_class: ArrayLike | None = None,
         leaf_weight: ArrayLike | None = None,
+        leaf_share: ArrayLike | None = None,
         leaf_value: ArrayLike | None = None,
         inner_value: ArrayLike | None = None,
         n_outputs: int = 1,
@@ -292,6 +295,9 @@ class Tree:
             each output.
         leaf_weight : float array of shape (leaf_start[-1],)
             Weight of the training rows of that class in the leaf.
+        leaf_share : float array of shape (leaf_start[-1],), optional
+            Class fractions of the leaves, where they are not those of the weights:
+            monotonic constraints move them. For one output.
         leaf_value : float array of shape (n_leaves * n_outputs,)
             Regression: the values of the first leaf, then those of the second, and
             so on.
@@ -345,7 +351,11 @@ class Tree:
         _require(0 < n_nodes < _INT32_MAX // 2, f"a tree cannot have {n_nodes} nodes")
         self._fill_category_fields(fields, n_nodes)
         for name, array in fields.items():
-            is_per_node = name not in (*_LEAF_FIELDS, "inner_value", "category_bits")
+            is_per_node = name not in (
+                *_LEAF_FIELDS,
+                *_CHANGED_FIELDS,
+                "category_bits",
+            )
             if is_per_node and array.size != n_nodes:
                 raise ValueError(
                     f"{name} must have one entry for each of {n_nodes} nodes, "
@@ -365,7 +375,7 @@ class Tree:
         self._depth = int(depth.max())
         self._leaf_nodes: NDArray[np.intp] | None = None
         self._packed: PackedTree | None = None
-        self._shares: NDArray[np.float64] | None = None
+        self._shares: NDArray[np.float64] | None = fields.get("leaf_share")
         self._value: NDArray[np.float64] | None = None
 
     @staticmethod
@@ -388,7 +398,7 @@ class Tree:
         """Return the tree as a plain dict of arrays, numbers and strings."""
         state: dict[str, Any] = {"format_version": 1}
         state.update(zip(_SCALARS, self._scalars, strict=True))
-        if self._n_outputs > 1 or "inner_value" in self._fields:
+        if self._n_outputs > 1 or not self._fields.keys().isdisjoint(_CHANGED_FIELDS):
             state |= {"format_version": 2, "n_outputs": self._n_outputs}
         has_categories = self.is_categorical.any()
         return state | {
@@ -576,6 +586,11 @@ class Tree:
         return self._class_field("leaf_weight")
 
     @property
+    def has_own_shares(self) -> bool:
+        """Whether `leaf_share` is not what `leaf_weight` tells."""
+        return "leaf_share" in self._fields
+
+    @property
     def leaf_share(self) -> NDArray[np.float64]:
         """float64 (n_entries,): classification; class fractions of the leaves."""
         if self._shares is None:
@@ -646,6 +661,9 @@ class Tree:
         joint = np.zeros((self.node_count, self.total_n_classes))
         node = np.repeat(self.leaf_nodes, np.diff(self.leaf_start))
         joint[node, self.leaf_class] = self.leaf_weight
+        if self.has_own_shares:
+            weight = self.weighted_n_node_samples[node]
+            joint[node, self.leaf_class] = self.leaf_share * weight
         kernels.sum_upwards(self.children_left, self.children_right, joint)
         if self._n_outputs == 1:
             value = joint[:, None, :]
@@ -877,6 +895,9 @@ def _check_values(
     fields: Mapping[str, NDArray[Any]], n_leaves: int, n_outputs: int
 ) -> None:
     _check_leaf_fields(fields, 0, ("leaf_value",))
+    _require(
+        "leaf_share" not in fields, "leaf_share is for classification: there are none"
+    )
     value = fields["leaf_value"]
     _require(
         value.size == n_leaves * n_outputs and np.all(np.isfinite(value)),
@@ -928,6 +949,16 @@ def _check_classes(
         np.all(weight >= 0.0) and np.all(np.isfinite(weight)),
         "leaf_weight must be finite and not negative",
     )
+    share = fields.get("leaf_share")
+    if share is not None:
+        _require(
+            not several
+            and share.size == classes.size
+            and np.all(share >= 0.0)
+            and np.allclose(np.add.reduceat(share, starts[:-1]), 1.0, 0.0, 1e-9),
+            "leaf_share must have the entries of leaf_class, not negative and with "
+            "sum 1 in each leaf, and one output",
+        )
     if several:
         starts = _output_starts(fields)
         _require(

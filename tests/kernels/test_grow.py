@@ -167,6 +167,7 @@ def test_histograms_equal_a_recount(n_classes):
             np.zeros((len(jobs), 0), np.int64),
             selected,
             splits.view(np.uint8),
+            np.zeros((0, 0, 2)),
             counts.view(np.uint8),
             histograms,
         )

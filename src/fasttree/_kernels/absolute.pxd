@@ -17,6 +17,7 @@ from libc.math cimport rint
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 
+from fasttree._kernels.monotone cimport Monotone, in_order
 from fasttree._kernels.types cimport NodeStat, Split, Target, entry_t
 
 cdef enum:
@@ -27,7 +28,7 @@ cdef struct MedianSpace:
     int32_t* rank             # (n_rows,) by row
     int64_t* value            # (longest,) by rank, as the arrays that follow
     int64_t* weight
-    double* median            # target in units of value / weight
+    double* response
     int32_t* after            # (longest + 2,) next rank in the list, counted from 1
     int32_t* before           # (longest + 2,)
     int64_t* weights          # (longest + 1,) indexed tree
@@ -36,6 +37,7 @@ cdef struct MedianSpace:
     int32_t* going            # (longest,) rows in that order
     const void* rows          # (n,) of the node, in order of the targets
     int64_t* cost             # (longest + 1,) of the split at each place of it
+    double* medians           # (2, longest + 1) of its right side, and of its left
 
 
 cdef inline bint reserve_medians(
@@ -45,7 +47,7 @@ cdef inline bint reserve_medians(
     space.rank = <int32_t*>calloc(n_rows, sizeof(int32_t))
     space.value = <int64_t*>calloc(longest, sizeof(int64_t))
     space.weight = <int64_t*>calloc(longest, sizeof(int64_t))
-    space.median = <double*>calloc(longest, sizeof(double))
+    space.response = <double*>calloc(longest, sizeof(double))
     space.after = <int32_t*>calloc(longest + 2, sizeof(int32_t))
     space.before = <int32_t*>calloc(longest + 2, sizeof(int32_t))
     space.weights = <int64_t*>calloc(longest + 1, sizeof(int64_t))
@@ -53,18 +55,19 @@ cdef inline bint reserve_medians(
     space.sequence = <int32_t*>calloc(longest, sizeof(int32_t))
     space.going = <int32_t*>calloc(longest, sizeof(int32_t))
     space.cost = <int64_t*>calloc(longest + 1, sizeof(int64_t))
+    space.medians = <double*>calloc(2 * (longest + 1), sizeof(double))
     return (space.rank != NULL and space.value != NULL and space.weight != NULL
-            and space.median != NULL and space.after != NULL
+            and space.response != NULL and space.after != NULL
             and space.before != NULL and space.weights != NULL
             and space.values != NULL and space.sequence != NULL
-            and space.going != NULL and space.cost != NULL)
+            and space.going != NULL and space.cost != NULL and space.medians != NULL)
 
 
 cdef inline void free_medians(MedianSpace* space) noexcept nogil:
     free(space.rank)
     free(space.value)
     free(space.weight)
-    free(space.median)
+    free(space.response)
     free(space.after)
     free(space.before)
     free(space.weights)
@@ -72,23 +75,21 @@ cdef inline void free_medians(MedianSpace* space) noexcept nogil:
     free(space.sequence)
     free(space.going)
     free(space.cost)
+    free(space.medians)
 
 
 # --- one set of rows --------------------------------------------------------------
 
-cdef inline double median_units(const Target* target, int64_t row) noexcept nogil:
-    """The target of a row in units of value / weight."""
-    return (target.response[row] - target.centre) * target.per_unit
-
-
 cdef inline int64_t cost_about(
-    double median, int64_t low, int64_t weight_low, int64_t high, int64_t weight_high
+    const Target* target, double response, int64_t low, int64_t weight_low,
+    int64_t high, int64_t weight_high
 ) noexcept nogil:
-    """Sum of |value - median * weight|, from sums up to the lower median and above.
+    """Cost of weighted rows, from sums up to the lower median and above it.
 
     The weights differ by no more than twice the median's own, so that nothing
     overflows.
     """
+    cdef double median = (response - target.centre) * target.per_unit
     return high - low + <int64_t>rint(median * <double>(weight_low - weight_high))
 
 
@@ -100,11 +101,13 @@ cdef struct HalfSums:
     int64_t weight_low
     int64_t high
     int64_t middle            # the lower median's row
+    int64_t above             # the next row, -1 if there is none
 
 
 cdef inline void begin_halves(HalfSums* half, int64_t weight) noexcept nogil:
     half.weight = weight
     half.seen = half.low = half.weight_low = half.high = half.middle = 0
+    half.above = -1
 
 
 cdef inline void add_to_halves(
@@ -119,6 +122,17 @@ cdef inline void add_to_halves(
         half.middle = row
     else:
         half.high += target.value[row]
+        half.above = row if half.above < 0 else half.above
+
+
+cdef inline double median_of_halves(
+    const HalfSums* half, const Target* target
+) noexcept nogil:
+    """As in scikit-learn: half-way to the next row where half of the weight is below."""
+    cdef double median = target.response[half.middle]
+    if 2 * half.weight_low == half.weight:
+        median = median / 2 + target.response[half.above] / 2
+    return median
 
 
 cdef inline int64_t cost_of_halves(
@@ -128,31 +142,21 @@ cdef inline int64_t cost_of_halves(
     if target.weight == NULL:
         return half.high - half.low + target.value[half.middle] * (
             half.weight_low - weight_high)
-    return cost_about(median_units(target, half.middle), half.low, half.weight_low,
+    return cost_about(target, target.response[half.middle], half.low, half.weight_low,
                       half.high, weight_high)
 
 
 cdef inline void measure_median(
     const Target* target, const entry_t* rows, int64_t n, NodeStat* stat
 ) noexcept nogil:
-    """Fill in what a node's median tells; `stat.weight` is there already.
-
-    As in scikit-learn it is half-way to the next row's target where just half of
-    the weight is up to a row.
-    """
+    """Fill in what a node's median tells; `stat.weight` is there already."""
     cdef int64_t i, cost
     cdef HalfSums half
     cdef const double* response = target.response
     begin_halves(&half, stat.weight)
-    i = 0
-    while 2 * half.seen < half.weight:
+    for i in range(n):
         add_to_halves(&half, target, rows[i])
-        i += 1
-    stat.value = response[half.middle]
-    if 2 * half.seen == half.weight:
-        stat.value = stat.value / 2 + response[rows[i]] / 2
-    for i in range(i, n):
-        add_to_halves(&half, target, rows[i])
+    stat.value = median_of_halves(&half, target)
     cost = cost_of_halves(&half, target)
     stat.pure = response[rows[0]] == response[rows[n - 1]]
     stat.score = -<double>cost
@@ -172,38 +176,46 @@ cdef inline void rank_rows(
     for i in range(n):
         space.rank[rows[i]] = <int32_t>i
         space.value[i] = target.value[rows[i]]
+        space.response[i] = target.response[rows[i]]
     if target.weight != NULL:
         for i in range(n):
             space.weight[i] = target.weight[rows[i]]
-            space.median[i] = median_units(target, rows[i])
 
 
 cdef inline void cost_positions(
-    MedianSpace* space, const Target* target, int64_t n, int64_t total
+    MedianSpace* space, const Target* target, int64_t n, int64_t total,
+    bint with_medians
 ) noexcept nogil:
-    """Fill `cost` for places 1..n-1 of `sequence`: the ranks before it go left."""
+    """Fill `cost` for places 1..n-1 of `sequence`: the ranks before it go left.
+
+    And `medians`, if they are asked for.
+    """
     cdef int64_t k
     for k in range(n + 1):
         space.cost[k] = 0
-    add_position_costs(space, target, n, total)
+    add_position_costs(space, target, n, total, with_medians)
 
 
 cdef inline void add_position_costs(
-    MedianSpace* space, const Target* target, int64_t n, int64_t total
+    MedianSpace* space, const Target* target, int64_t n, int64_t total,
+    bint with_medians
 ) noexcept nogil:
     cdef int64_t done
     cdef int of_left
-    if target.weight == NULL:
-        add_costs(space, n, True)
-        add_costs(space, n, False)
-    else:
-        for of_left in range(2):
-            done = add_weighted_costs(space, n, total, of_left)
+    for of_left in range(2):
+        if target.weight != NULL:
+            done = add_weighted_costs(space, target, n, total, of_left)
             if done < n - 1:
-                add_costs_by_tree(space, n, n - 1 - done, of_left)
+                add_costs_by_tree(space, target, n, n - 1 - done, of_left)
+        elif with_medians:
+            add_costs(space, n, of_left, True)
+        else:
+            add_costs(space, n, of_left, False)
 
 
-cdef inline void add_costs(MedianSpace* space, int64_t n, bint of_left) noexcept nogil:
+cdef inline void add_costs(
+    MedianSpace* space, int64_t n, bint of_left, bint with_medians
+) noexcept nogil:
     """Add the cost of the left sides, or of the right ones.
 
     All of the node is in the list at first; the side's rows leave it from the far
@@ -213,6 +225,8 @@ cdef inline void add_costs(MedianSpace* space, int64_t n, bint of_left) noexcept
     cdef int32_t* after = space.after
     cdef int32_t* before = space.before
     cdef const int64_t* value = space.value - 1  # ranks are counted from 1 here
+    cdef const double* response = space.response - 1
+    cdef double* medians = space.medians + of_left * (n + 1)
     cdef int64_t i, k, low = 0, high = 0, at_p, at_q, at_x
     cdef int32_t x, q, p = <int32_t>((n + 1) // 2)
     cdef bint is_odd = n & 1
@@ -243,12 +257,16 @@ cdef inline void add_costs(MedianSpace* space, int64_t n, bint of_left) noexcept
         after[before[x]] = after[x]
         before[after[x]] = before[x]
         is_odd = not is_odd
-        # What is left are the rows before place k, or those after it.
-        space.cost[k if of_left else k + 1] += high - low + (value[p] if is_odd else 0)
+        # What is left are the rows before place k, or those from it on.
+        k += not of_left
+        space.cost[k] += high - low + (value[p] if is_odd else 0)
+        if with_medians:
+            medians[k] = response[p] if is_odd else (
+                response[p] / 2 + response[after[p]] / 2)
 
 
 cdef inline int64_t add_weighted_costs(
-    MedianSpace* space, int64_t n, int64_t total, bint of_left
+    MedianSpace* space, const Target* target, int64_t n, int64_t total, bint of_left
 ) noexcept nogil:
     """As `add_costs`; return how many rows left before the median moved too often.
 
@@ -258,7 +276,8 @@ cdef inline int64_t add_weighted_costs(
     cdef int32_t* before = space.before
     cdef const int64_t* value = space.value - 1
     cdef const int64_t* weight = space.weight - 1
-    cdef const double* median = space.median - 1
+    cdef const double* response = space.response - 1
+    cdef double* medians = space.medians + of_left * (n + 1)
     cdef int64_t i, k, low = 0, high = 0, weight_low = 0, moves = MOVES_A_ROW * n + 64
     cdef int32_t x, p = 0
     for i in range(n + 2):
@@ -281,8 +300,12 @@ cdef inline int64_t add_weighted_costs(
             p = before[p]
             moves -= 1
         if i > 0:
-            space.cost[n - i if of_left else i] += cost_about(
-                median[p], low, weight_low, high, total - weight_low)
+            k = n - i if of_left else i
+            space.cost[k] += cost_about(target, response[p], low, weight_low, high,
+                                        total - weight_low)
+            medians[k] = response[p]
+            if 2 * weight_low == total:
+                medians[k] = response[p] / 2 + response[after[p]] / 2
         if i == n - 1 or moves < 0:
             return i
         k = n - 1 - i if of_left else i
@@ -300,9 +323,11 @@ cdef inline int64_t add_weighted_costs(
 
 
 cdef inline void add_costs_by_tree(
-    MedianSpace* space, int64_t n, int64_t steps, bint of_left
+    MedianSpace* space, const Target* target, int64_t n, int64_t steps, bint of_left
 ) noexcept nogil:
     """The first `steps` costs of a side, whose rows enter an indexed tree."""
+    cdef const double* response = space.response
+    cdef double* medians = space.medians + of_left * (n + 1)
     cdef int64_t i, k, rank, node, first = 1, place, low, weight_low
     cdef int64_t weight = 0, sum = 0
     while 2 * first <= n:
@@ -320,9 +345,9 @@ cdef inline void add_costs_by_tree(
             space.weights[node] += space.weight[rank]
             space.values[node] += space.value[rank]
             node += node & -node
-        # How many ranks hold less than half of the weight; the next is the median.
-        node = first
+        # The first ranks, of less than half of the weight; the next is the median.
         place = low = weight_low = 0
+        node = first
         while node:
             if (place + node <= n
                     and 2 * (weight_low + space.weights[place + node]) < weight):
@@ -332,14 +357,32 @@ cdef inline void add_costs_by_tree(
             node >>= 1
         low += space.value[place]
         weight_low += space.weight[place]
-        space.cost[k + 1 if of_left else k] += cost_about(
-            space.median[place], low, weight_low, sum - low, weight - weight_low)
+        k += of_left
+        space.cost[k] += cost_about(target, response[place], low, weight_low, sum - low,
+                                    weight - weight_low)
+        medians[k] = response[place]
+        if 2 * weight_low == weight:
+            medians[k] = response[place] / 2 + response[
+                next_rank(space, n, first, weight_low)] / 2
+
+
+cdef inline int64_t next_rank(
+    const MedianSpace* space, int64_t n, int64_t first, int64_t weight
+) noexcept nogil:
+    """The first rank in the tree above those that hold `weight`."""
+    cdef int64_t place = 0, seen = 0, node = first
+    while node:
+        if place + node <= n and seen + space.weights[place + node] <= weight:
+            place += node
+            seen += space.weights[place]
+        node >>= 1
+    return place
 
 
 cdef inline void scan_absolute(
     MedianSpace* space, const entry_t* entries, int64_t n, int64_t n_present,
     int64_t first, int64_t last, bint missing_first, const Target* target,
-    const NodeStat* node, int64_t min_weight, Split* best
+    const NodeStat* node, int64_t min_weight, const Monotone* rule, Split* best
 ) noexcept nogil:
     """Best candidate of an order at positions first..last; see scan.pxd."""
     cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
@@ -349,15 +392,15 @@ cdef inline void scan_absolute(
         space.sequence[k] = space.rank[entries[n_present + k] & mask]
     for k in range(n - before):
         space.sequence[before + k] = space.rank[entries[k] & mask]
-    cost_positions(space, target, n, node.weight)
-    keep_best_position(space, entries, before, first, last, target, node, min_weight,
-                       best)
+    cost_positions(space, target, n, node.weight, rule != NULL)
+    keep_best_position(space, entries, n, before, first, last, target, node, min_weight,
+                       rule, best)
 
 
 cdef inline void keep_best_position(
-    const MedianSpace* space, const entry_t* entries, int64_t before, int64_t first,
-    int64_t last, const Target* target, const NodeStat* node, int64_t min_weight,
-    Split* best
+    const MedianSpace* space, const entry_t* entries, int64_t n, int64_t before,
+    int64_t first, int64_t last, const Target* target, const NodeStat* node,
+    int64_t min_weight, const Monotone* rule, Split* best
 ) noexcept nogil:
     """Take the cheapest candidate, where `before` missing entries go left first."""
     cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
@@ -372,7 +415,9 @@ cdef inline void keep_best_position(
             if w < min_weight or node.weight - w < min_weight:
                 continue
         score = -<double>space.cost[before + k]
-        if entries[k] & new and score > best.score:
+        if entries[k] & new and score > best.score and (
+                rule == NULL or in_order(rule, 0, space.medians[n + 1 + before + k],
+                                         space.medians[before + k])):
             best.score = score
             best.position = k
             best.missing_left = before > 0

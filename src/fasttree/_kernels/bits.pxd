@@ -17,6 +17,12 @@ from fasttree._kernels.impurity cimport (
     score_classes,
     score_sums,
 )
+from fasttree._kernels.monotone cimport (
+    Monotone,
+    allows_binary,
+    allows_classes,
+    allows_sums,
+)
 from fasttree._kernels.types cimport (
     BINARY,
     CLASSES,
@@ -96,7 +102,8 @@ cdef inline void count_bits(
 
 cdef inline bint try_bit(
     const Target* target, const NodeStat* node, const int64_t* cell,
-    const int64_t* totals, const Limits* limits, int32_t feature, Split* best
+    const int64_t* totals, const Limits* limits, const Monotone* rule, int32_t feature,
+    Split* best
 ) noexcept nogil:
     """Score the one split of a column; False if it is constant in the node.
 
@@ -119,9 +126,15 @@ cdef inline bint try_bit(
         score = score_binary(
             target.entropy, target.nlogn,
             node.n - n_right - (node.sum - s), node.sum - s, n_right - s, s)
+        if not allows_binary(rule, node, node.n - n_right, node.sum - s):
+            return True
     elif target.kind == REGRESSION:
         score = score_sums(target.loss, node, node.sum - s, node.weight - n_right)
+        if not allows_sums(rule, node, node.sum - s, node.weight - n_right):
+            return True
     else:
+        if not allows_classes(rule, node, totals, cell, n_right, True):
+            return True
         sums.weight = node.weight - n_right
         sums.left = 0.0
         sums.right = 0.0

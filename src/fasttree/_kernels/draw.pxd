@@ -33,6 +33,7 @@ from fasttree._kernels.absolute cimport (
     add_to_halves,
     begin_halves,
     cost_of_halves,
+    median_of_halves,
 )
 from fasttree._kernels.impurity cimport (
     ClassSums,
@@ -40,6 +41,14 @@ from fasttree._kernels.impurity cimport (
     score_binary,
     score_classes,
     score_sums,
+)
+from fasttree._kernels.monotone cimport (
+    Monotone,
+    allows_binary,
+    allows_classes,
+    allows_sums,
+    in_order,
+    rule_of,
 )
 from fasttree._kernels.outputs cimport add_row, score_counted, target_of
 from fasttree._kernels.random cimport mix
@@ -73,6 +82,7 @@ cdef struct DrawSpace:
     int64_t* sizes            # (largest n_codes + 1,) of categories, zeroed
     int64_t* totals           # (n_totals,) of the node
     uint8_t* sides            # (n_rows,) by row, where rows have several orders
+    Monotone rule             # of the node
 
 # The keys that occur in a node.
 cdef struct KeyRange:
@@ -220,21 +230,20 @@ cdef inline KeyRange gather_keys(
 
 # --- the score of a candidate -----------------------------------------------------
 
-cdef inline int64_t cost_of_sides(
+cdef inline void sum_halves(
     const narrow_or_wide* keys, const entry_t* rows, int64_t n, narrow_or_wide cut,
-    bint missing_left, const Target* target, int64_t weight_left, int64_t weight_right
+    bint missing_left, const Target* target, int64_t weight_left, int64_t weight_right,
+    HalfSums* halves,          # OUT (2,) of the right side and of the left one
 ) noexcept nogil:
-    """Sum of the absolute deviations; the rows are in order of their targets."""
+    """Sums about the medians of both sides; rows are in order of their targets."""
     cdef narrow_or_wide missing = <narrow_or_wide>(
         0x7FFFFFFF if narrow_or_wide is int32_t else <int64_t>0x7FFFFFFFFFFFFFFF)
-    cdef HalfSums halves[2]
     cdef int64_t i, side
     begin_halves(halves, weight_right)
     begin_halves(halves + 1, weight_left)
     for i in range(n):
         side = (keys[i] <= cut) | (missing_left & (keys[i] == missing))
         add_to_halves(halves + side, target, rows[i])
-    return cost_of_halves(halves, target) + cost_of_halves(halves + 1, target)
 
 
 cdef inline int64_t cost_of_outputs(
@@ -260,13 +269,15 @@ cdef inline int64_t cost_of_outputs(
 cdef inline double score_sides(
     const narrow_or_wide* keys, const entry_t* rows, narrow_or_wide cut,
     bint missing_left, const Target* target, const NodeStat* node,
-    const Limits* limits, DrawSpace* space, int64_t* n_left
+    const Limits* limits, const Monotone* rule, DrawSpace* space, int64_t* n_left
 ) noexcept nogil:
     """Score with the keys up to `cut` on the left; -inf if a side is too small."""
     cdef narrow_or_wide missing = <narrow_or_wide>(
         0x7FFFFFFF if narrow_or_wide is int32_t else <int64_t>0x7FFFFFFFFFFFFFFF)
     cdef int64_t n = node.n, i, c, row, side, s = 0, w = 0, count = 0, l, r
     cdef uint32_t counted = 0, ones = 0, bit
+    cdef HalfSums halves[2]
+    cdef bint allowed = True
     cdef ClassSums sums
     cdef double score = -INFINITY
     if target.kind == BINARY:
@@ -285,6 +296,8 @@ cdef inline double score_sides(
                 or n - n_left[0] < limits.min_samples_leaf):
             return -INFINITY
         l = n_left[0] - <int64_t>ones
+        if not allows_binary(rule, node, n_left[0], ones):
+            return -INFINITY
         return score_binary(target.entropy, target.nlogn, l, ones,
                             n - node.sum - l, node.sum - <int64_t>ones)
     for i in range(n):
@@ -309,6 +322,8 @@ cdef inline double score_sides(
         sums.left = 0.0
         sums.right = 0.0
         sums.weight = w
+        if 0 < w < node.weight:
+            allowed = allows_classes(rule, node, space.totals, space.left, w, False)
         for i in range(min(n, <int64_t>target.n_classes)):
             # Each class once: by number, or by its rows where they are fewer.
             c = i if n >= target.n_classes else target.label[rows[i]]
@@ -328,7 +343,7 @@ cdef inline double score_sides(
                 space.left[target.label[rows[i]]] = 0
     if (count < limits.min_samples_leaf or n - count < limits.min_samples_leaf
             or w < limits.min_weight_leaf
-            or node.weight - w < limits.min_weight_leaf):
+            or node.weight - w < limits.min_weight_leaf or not allowed):
         return -INFINITY
     if target.kind == CLASSES:
         return score_classes(target, node, &sums)
@@ -338,8 +353,14 @@ cdef inline double score_sides(
     if target.kind >= LABELS:
         return score
     if target.loss == ABSOLUTE:
-        return -<double>cost_of_sides(keys, rows, n, cut, missing_left, target, w,
-                                      node.weight - w)
+        sum_halves(keys, rows, n, cut, missing_left, target, w, node.weight - w, halves)
+        if rule != NULL and not in_order(rule, 0, median_of_halves(halves + 1, target),
+                                         median_of_halves(halves, target)):
+            return -INFINITY
+        return -<double>(cost_of_halves(halves, target)
+                         + cost_of_halves(halves + 1, target))
+    if not allows_sums(rule, node, s, w):
+        return -INFINITY
     return score_sums(target.loss, node, s, w)
 
 
@@ -348,7 +369,7 @@ cdef inline double score_sides(
 cdef inline bint draw_cut(
     const Feature* feature, int32_t index, const narrow_or_wide* keys,
     const entry_t* rows, uint64_t h, const Target* target, const NodeStat* node,
-    const Limits* limits, DrawSpace* space, Split* best
+    const Limits* limits, const Monotone* rule, DrawSpace* space, Split* best
 ) noexcept nogil:
     cdef narrow_or_wide* own = <narrow_or_wide*>space.keys
     cdef KeyRange seen = gather_keys(keys, rows, node.n, feature.has_missing, own)
@@ -369,7 +390,7 @@ cdef inline bint draw_cut(
                                  feature.upper[seen.high], feature.single)
         cut = nearest_cut(feature, seen.low, seen.high, &threshold)
     score = score_sides(own, rows, <narrow_or_wide>cut, missing_left, target, node,
-                        limits, space, &n_left)
+                        limits, rule, space, &n_left)
     if score > best.score:
         best.score = score
         best.feature = index
@@ -422,7 +443,7 @@ cdef inline bint draw_set(
                 high |= sides[i]
             if low < high:
                 score = score_sides(sides, rows, <int32_t>0, False, target, node,
-                                    limits, space, &n_left)
+                                    limits, NULL, space, &n_left)
                 if score > best.score:
                     best.score = score
                     best.feature = index
@@ -441,17 +462,18 @@ cdef inline bint draw_feature(
 ) noexcept nogil:
     """Try a column's one candidate; False if the column is constant in the node.
 
-    `space` holds the node's `ones` or `totals` already.
+    `space` holds the node's `ones` or `totals`, and its `rule`, already.
     """
     cdef uint64_t h = draw_of_feature(node_draw, index)
+    cdef const Monotone* rule = rule_of(&space.rule, limits, feature, index)
     if feature.categorical:
         return draw_set(index, <const int32_t*>keys, rows, h, target, node, limits,
                         space, best)
     if feature.key_size == sizeof(int32_t):
         return draw_cut(feature, index, <const int32_t*>keys, rows, h, target, node,
-                        limits, space, best)
+                        limits, rule, space, best)
     return draw_cut(feature, index, <const int64_t*>keys, rows, h, target, node,
-                    limits, space, best)
+                    limits, rule, space, best)
 
 
 # --- carrying a split out ---------------------------------------------------------

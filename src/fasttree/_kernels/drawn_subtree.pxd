@@ -16,6 +16,7 @@ from fasttree._kernels.draw cimport (
     part_rows,
     record_drawn,
 )
+from fasttree._kernels.monotone cimport monotone_of, node_values
 from fasttree._kernels.outputs cimport clear_node, count_node, measure_node
 from fasttree._kernels.random cimport child_key, draw_below
 from fasttree._kernels.records cimport NodeRecord, reserve_nodes
@@ -23,6 +24,7 @@ from fasttree._kernels.subtree cimport (
     Frame,
     Workspace,
     emit_payload,
+    give_bounds,
     is_perfect,
     must_be_leaf,
     trailing_zeros,
@@ -146,6 +148,7 @@ cdef inline bint grow_drawn_frames(
             elif target.kind == BINARY:
                 for i in range(n):
                     space.ones[i] = target.label[rows[i]]
+            space.rule = monotone_of(limits, w.bounds + 2 * limits.n_bounded * top)
             best = find_drawn(w, space, columns, features, limits, target, &frame.stat,
                               begin, frame.key, node_draw, mask)
             if target.n_totals:
@@ -172,11 +175,14 @@ cdef inline bint grow_drawn_frames(
         right.begin = begin + n_left
         left.begin = begin
         right.stat = measure_node(target, rows + n_left, n - n_left, totals)
+        node_values(limits, target, &right.stat, totals, w.values + limits.n_bounded)
         if target.n_totals:
             clear_node(target, totals, rows + n_left, n - n_left)
         left.stat = measure_node(target, rows, n_left, totals)
+        node_values(limits, target, &left.stat, totals, w.values)
         if target.n_totals:
             clear_node(target, totals, rows, n_left)
+        give_bounds(w, limits, best.feature, top)
         right.depth = left.depth = frame.depth + 1
         right.parent = left.parent = node
         right.right = True

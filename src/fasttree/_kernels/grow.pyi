@@ -29,6 +29,19 @@ def gather_keys(
 def sort_local(
     codes: NDArray[np.uint64], shift: int, missing_code: int
 ) -> NDArray[np.uint16]: ...
+def bound_nodes(
+    signs: NDArray[np.int8],
+    values: NDArray[np.float64],
+    bounds: NDArray[np.float64],
+) -> None: ...
+def bound_tree(
+    left: NDArray[np.int32],
+    right: NDArray[np.int32],
+    feature: NDArray[np.int32],
+    signs: NDArray[np.int8],
+    values: NDArray[np.float64],
+    bounds: NDArray[np.float64],
+) -> None: ...
 
 class Problem:
     def __init__(
@@ -53,6 +66,8 @@ class Problem:
         tiles: NDArray[np.uint64],
         tiled: NDArray[np.int32],
         limits: tuple[int, int, int, int, int, int, float, bool],
+        bounded: NDArray[np.int32],
+        signs: NDArray[np.int8],
         run_capacity: int,
         owned: object,
     ) -> None: ...
@@ -62,6 +77,7 @@ class Problem:
         ends: NDArray[np.int64],
         jobs: NDArray[np.uint8],
         totals: NDArray[np.int64],
+        values: NDArray[np.float64],
     ) -> None: ...
     def search_orders(
         self,
@@ -70,6 +86,7 @@ class Problem:
         totals: NDArray[np.int64],
         selected: NDArray[np.uint8],
         splits: NDArray[np.uint8],
+        bounds: NDArray[np.float64],
     ) -> None: ...
     def search_tile(
         self,
@@ -78,6 +95,7 @@ class Problem:
         totals: NDArray[np.int64],
         selected: NDArray[np.uint8],
         splits: NDArray[np.uint8],
+        bounds: NDArray[np.float64],
         counts: NDArray[np.uint8],
         histograms: NDArray[np.uint64],
     ) -> None: ...
@@ -88,6 +106,7 @@ class Problem:
         totals: NDArray[np.int64],
         selected: NDArray[np.uint8],
         splits: NDArray[np.uint8],
+        bounds: NDArray[np.float64],
     ) -> None: ...
     def split_drawn(
         self, job_bytes: NDArray[np.uint8], split_bytes: NDArray[np.uint8]
@@ -108,7 +127,10 @@ class Problem:
 class Worker:
     def __init__(self, problem: Problem, capacity: int) -> None: ...
     def grow(
-        self, jobs: NDArray[np.uint8], masks: NDArray[np.uint64]
+        self,
+        jobs: NDArray[np.uint8],
+        masks: NDArray[np.uint64],
+        bounds: NDArray[np.float64],
     ) -> tuple[NDArray[Any], ...]: ...
 
 def count_two_valued(

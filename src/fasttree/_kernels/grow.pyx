@@ -9,6 +9,7 @@ import numpy as np
 
 from libc.math cimport NAN
 from libc.stdint cimport (
+    int8_t,
     int32_t,
     int64_t,
     uint8_t,
@@ -53,6 +54,13 @@ from fasttree._kernels.histogram cimport (
     sum_tile,
 )
 from fasttree._kernels.impurity cimport log2_portable, nlogn_rounded
+from fasttree._kernels.monotone cimport (
+    Monotone,
+    bound_children,
+    monotone_of,
+    node_values,
+    rule_of,
+)
 from fasttree._kernels.outputs cimport measure_node, part_orders
 from fasttree._kernels.partition cimport (
     Parted,
@@ -228,6 +236,51 @@ def gather_keys(
             out[i] = table[codes[i]]
 
 
+def bound_nodes(
+    const int8_t[:, ::1] signs, const double[:, ::1] values, double[:, :, ::1] bounds,
+):
+    """Write the bounds of children, from those of their parents.
+
+    Parameters
+    ----------
+    signs : (n_nodes, n_bounded)
+        Of the parents' features.
+    values : (2 * n_nodes, n_bounded)
+        Of the children, in pairs of a left and a right one.
+    bounds : (2 * n_nodes, n_bounded, 2), written
+        Comes with the parents', each of them twice.
+    """
+    cdef int64_t i, n = signs.shape[1]
+    for i in range(signs.shape[0] if n else 0):
+        bound_children(n, &signs[i, 0], &values[2 * i, 0], &values[2 * i + 1, 0],
+                       &bounds[2 * i + 1, 0, 0], &bounds[2 * i, 0, 0])
+
+
+def bound_tree(
+    const int32_t[::1] left, const int32_t[::1] right, const int32_t[::1] feature,
+    const int8_t[:, ::1] signs, const double[:, ::1] values, double[:, :, ::1] bounds,
+):
+    """Write the bounds of all nodes of a tree in preorder, from those of the root.
+
+    `signs` (n_features, n_bounded), `values` (n_nodes, n_bounded) and `bounds`
+    (n_nodes, n_bounded, 2).
+    """
+    cdef int64_t i, n = signs.shape[1]
+    for i in range(left.shape[0]):
+        if left[i] < 0:
+            continue
+        bounds[right[i]] = bounds[i]
+        bound_children(n, &signs[feature[i], 0], &values[left[i], 0],
+                       &values[right[i], 0], &bounds[right[i], 0, 0],
+                       &bounds[left[i], 0, 0])
+
+
+cdef inline const double* bounds_of(
+    const double[:, :, ::1] bounds, int64_t node
+) noexcept nogil:
+    return NULL if bounds.shape[1] == 0 else &bounds[node, 0, 0]
+
+
 cdef class Problem:
     """Table and target of one fit, as the growth kernels see them.
 
@@ -264,13 +317,15 @@ cdef class Problem:
         const uint64_t[:, ::1] tiles,
         const int32_t[::1] tiled,
         tuple limits,
+        const int32_t[::1] bounded,
+        const int8_t[:, ::1] signs,
         int64_t run_capacity,
         object owned,
     ):
         cdef int64_t n_orders = n_outputs if kind == SUMS and loss == ABSOLUTE else 1
         cdef int64_t n = rows.shape[0] // n_orders
         self.owned = (class_start, label, weight, value, response, nlogn, centres,
-                      features, rows, tiles, tiled, owned)
+                      features, rows, tiles, tiled, bounded, signs, owned)
         self.view.target.n_outputs = n_outputs
         self.view.target.n_totals = n_totals
         self.view.target.n_orders = n_orders
@@ -307,6 +362,9 @@ cdef class Problem:
          self.view.limits.min_weight_leaf,
          self.view.limits.min_samples_category, self.view.limits.min_gain,
          self.view.limits.drawn) = limits
+        self.view.limits.n_bounded = bounded.shape[0]
+        self.view.limits.bounded = NULL if bounded.shape[0] == 0 else &bounded[0]
+        self.view.limits.signs = NULL if bounded.shape[0] == 0 else &signs[0, 0]
         self.view.run_capacity = run_capacity
         self.view.goes_left = <uint8_t*>calloc(n, 1)
         self.view.local = <uint16_t*>calloc(n, sizeof(uint16_t))
@@ -348,11 +406,12 @@ cdef class Problem:
 
     def measure(
         self, const int64_t[::1] begins, const int64_t[::1] ends,
-        uint8_t[::1] jobs, int64_t[:, ::1] totals,
+        uint8_t[::1] jobs, int64_t[:, ::1] totals, double[:, ::1] values,
     ):
         """Fill in `stat` and `leaf` of one job a node; `depth` is set already.
 
         `totals` (n_jobs, n_totals) comes zeroed and receives the nodes' totals.
+        `values` (n_jobs, n_bounded) receives what monotonic constraints speak of.
         """
         cdef Job* job = <Job*>&jobs[0]
         cdef int64_t i
@@ -367,10 +426,14 @@ cdef class Problem:
                     &self.view.target, self.view.rows + begins[i],
                     ends[i] - begins[i], row)
                 job[i].leaf = must_be_leaf(&self.view.limits, &job[i].stat, job[i].depth)
+                if self.view.limits.n_bounded:
+                    node_values(&self.view.limits, &self.view.target, &job[i].stat, row,
+                                &values[i, 0])
 
     def search_orders(
         self, const int32_t[::1] features, const uint8_t[::1] jobs,
         int64_t[:, ::1] totals, const uint8_t[:, ::1] selected, uint8_t[::1] splits,
+        const double[:, :, ::1] bounds,
     ):
         """Search ordered columns in every job that selected them.
 
@@ -385,6 +448,7 @@ cdef class Problem:
         cdef int32_t f
         cdef Scratch scratch
         cdef MedianSpace medians
+        cdef Monotone rule
         cdef int64_t longest = 0
         cdef bint failed = False
         memset(&medians, 0, sizeof(MedianSpace))
@@ -400,6 +464,7 @@ cdef class Problem:
                 failed |= not reserve_medians(&medians, self.view.n_rows, longest)
             if not failed:
                 for j in range(n_jobs):
+                    rule = monotone_of(&self.view.limits, bounds_of(bounds, j))
                     if self.view.target.n_totals:
                         scratch.totals = &totals[j, 0]
                     if self.view.target.loss == ABSOLUTE:
@@ -422,7 +487,9 @@ cdef class Problem:
                         else:
                             scan_entries(
                                 entries, feature.has_missing, &self.view.target,
-                                &job[j].stat, &self.view.limits, &scratch, best)
+                                &job[j].stat, &self.view.limits,
+                                rule_of(&rule, &self.view.limits, feature, f),
+                                &scratch, best)
             free(scratch.left)
             free(scratch.runs)
             free_medians(&medians)
@@ -432,6 +499,7 @@ cdef class Problem:
     def search_tile(
         self, int32_t tile, const uint8_t[::1] jobs, int64_t[:, ::1] totals,
         const uint8_t[:, ::1] selected, uint8_t[::1] splits,
+        const double[:, :, ::1] bounds,
         const uint8_t[::1] counts, uint64_t[:, :, ::1] histograms,
     ):
         """Search the eight columns of a tile in every job that selected them.
@@ -449,6 +517,8 @@ cdef class Problem:
         cdef uint64_t* histogram
         cdef uint64_t* scratch
         cdef int64_t* left
+        cdef Monotone rule
+        cdef const Monotone* own
         cdef int byte
         cdef bint kept = histograms.shape[0] > 0
         cdef bint failed
@@ -492,6 +562,8 @@ cdef class Problem:
                             continue
                         best = out + f * n_jobs + j
                         best.feature = <int32_t>f
+                        rule = monotone_of(&self.view.limits, bounds_of(bounds, j))
+                        own = rule_of(&rule, &self.view.limits, self.view.features + f, f)
                         rows = self.view.rows + job[j].begin
                         if kept:
                             histogram = (&histograms[job[j].slot, tile, 0]
@@ -514,18 +586,18 @@ cdef class Problem:
                             scan_counts(
                                 histogram, self.view.features[f].n_codes, &job[j].stat,
                                 self.view.target.entropy, self.view.target.nlogn,
-                                self.view.limits.min_samples_leaf, best)
+                                self.view.limits.min_samples_leaf, own, best)
                         elif self.view.target.kind == REGRESSION:
                             scan_sums(
                                 <const int64_t*>histogram, self.view.features[f].n_codes,
                                 self.view.target.loss, &job[j].stat,
-                                self.view.limits.min_samples_leaf, best)
+                                self.view.limits.min_samples_leaf, own, best)
                         else:
                             scan_class_counts(
                                 <const uint32_t*>histogram,
                                 self.view.features[f].n_codes, &self.view.target,
                                 &job[j].stat, &totals[j, 0], left,
-                                self.view.limits.min_samples_leaf, best)
+                                self.view.limits.min_samples_leaf, own, best)
             free(scratch)
             free(left)
         if failed:
@@ -534,6 +606,7 @@ cdef class Problem:
     def search_drawn(
         self, const int32_t[::1] features, const uint8_t[::1] jobs,
         int64_t[:, ::1] totals, const uint8_t[:, ::1] selected, uint8_t[::1] splits,
+        const double[:, :, ::1] bounds,
     ):
         """Draw a split of each column in every job that selected it."""
         cdef const Job* job = <const Job*>&jobs[0]
@@ -554,6 +627,7 @@ cdef class Problem:
                 for j in range(n_jobs):
                     rows = self.view.rows + job[j].begin
                     node_draw = draw_of_node(job[j].key)
+                    space.rule = monotone_of(&self.view.limits, bounds_of(bounds, j))
                     if self.view.target.n_totals:
                         space.totals = &totals[j, 0]
                     elif self.view.target.kind == BINARY:
@@ -774,6 +848,8 @@ cdef class Worker:
             raise ValueError(f"capacity must be in [1, {most}], got {capacity}")
         self.problem = problem  # keeps the view alive
         self.view = &problem.view
+        w.scan_list = scan_entries
+        w.partition_list = partition_entries
         w.capacity = capacity
         w.n_features = F
         w.n_words = problem.view.n_words
@@ -802,6 +878,10 @@ cdef class Worker:
         w.frames = <Frame*>calloc(capacity + 2, sizeof(Frame))
         w.masks = <uint64_t*>calloc((capacity + 2) * w.n_words, sizeof(uint64_t))
         w.permutation = <int32_t*>calloc(F, sizeof(int32_t))
+        w.bounds = <double*>calloc(
+            2 * problem.view.limits.n_bounded * (capacity + 2) + 1, sizeof(double))
+        w.values = <double*>calloc(
+            2 * problem.view.limits.n_bounded + 1, sizeof(double))
         w.scratch.left = <int64_t*>calloc(
             problem.view.target.n_totals + 1, sizeof(int64_t))
         w.scratch.totals = <int64_t*>calloc(
@@ -812,6 +892,7 @@ cdef class Worker:
                 or w.bits == NULL or w.cells == NULL
                 or w.weight == NULL or w.value == NULL or w.response == NULL
                 or w.frames == NULL or w.masks == NULL or w.permutation == NULL
+                or w.bounds == NULL or w.values == NULL
                 or w.scratch.left == NULL or w.scratch.totals == NULL
                 or w.scratch.runs == NULL):
             raise MemoryError("no memory for the work arrays of a fit")
@@ -848,14 +929,21 @@ cdef class Worker:
         free(self.w.frames)
         free(self.w.masks)
         free(self.w.permutation)
+        free(self.w.bounds)
+        free(self.w.values)
         free(self.w.scratch.left)
         free(self.w.scratch.totals)
         free(self.w.scratch.runs)
         free_medians(&self.w.medians)
         arena_free(&self.w.arena)
 
-    def grow(self, const uint8_t[::1] jobs, const uint64_t[:, ::1] masks):
+    def grow(
+        self, const uint8_t[::1] jobs, const uint64_t[:, ::1] masks,
+        const double[:, :, ::1] bounds,
+    ):
         """Grow the subtrees of `jobs`; bit f of a mask says column f may vary.
+
+        `bounds` (n_jobs, n_bounded, 2) are those of monotonic constraints.
 
         Returns
         -------
@@ -870,6 +958,9 @@ cdef class Worker:
             for j in range(n_jobs):
                 starts[j] = self.w.arena.n_nodes
                 memcpy(self.w.masks, &masks[j, 0], self.w.n_words * sizeof(uint64_t))
+                if bounds.shape[1] > 0:
+                    memcpy(self.w.bounds, &bounds[j, 0, 0],
+                           2 * bounds.shape[1] * sizeof(double))
                 copy_node(self.view, &self.w, job + j)
                 if self.view.limits.drawn:
                     grown = grow_copied_keys(self.view, &self.w, &self.draws,

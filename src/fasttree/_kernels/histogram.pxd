@@ -16,6 +16,12 @@ from fasttree._kernels.impurity cimport (
     score_classes,
     score_sums,
 )
+from fasttree._kernels.monotone cimport (
+    Monotone,
+    allows_binary,
+    allows_classes,
+    allows_sums,
+)
 from fasttree._kernels.types cimport NodeStat, Split, Target
 
 cdef enum:
@@ -144,19 +150,18 @@ cdef inline void subtract(
         parent[i] -= child[i]
 
 
-cdef inline void keep_better(
+cdef inline void keep(
     Split* best, double score, int64_t low, int64_t high, bint missing_left
 ) noexcept nogil:
-    if score > best.score:
-        best.score = score
-        best.code_low = <uint32_t>low
-        best.code_high = <uint32_t>high
-        best.missing_left = missing_left
+    best.score = score
+    best.code_low = <uint32_t>low
+    best.code_high = <uint32_t>high
+    best.missing_left = missing_left
 
 
 cdef inline void scan_counts(
     const uint64_t* histogram, int64_t n_codes, const NodeStat* node, bint entropy,
-    const double* f, int64_t min_leaf, Split* best
+    const double* f, int64_t min_leaf, const Monotone* rule, Split* best
 ) noexcept nogil:
     """Best split of a two-class histogram whose missing values are bin n_codes."""
     cdef uint64_t missing = histogram[n_codes]
@@ -164,6 +169,7 @@ cdef inline void scan_counts(
     cdef int64_t n_missing = <uint32_t>missing
     cdef int64_t n, l0, l1, b, previous
     cdef uint64_t cell, sums
+    cdef double score
     cdef int direction
     best.constant = True
     for direction in range(2 if n_missing > 0 else 1):
@@ -179,19 +185,20 @@ cdef inline void scan_counts(
                 if n >= min_leaf and node.n - n >= min_leaf:
                     l1 = sums >> 32
                     l0 = n - l1
-                    keep_better(best, score_binary(entropy, f, l0, l1, all0 - l0,
-                                                   all1 - l1),
-                                previous, b, direction)
+                    score = score_binary(entropy, f, l0, l1, all0 - l0, all1 - l1)
+                    if score > best.score and allows_binary(rule, node, n, l1):
+                        keep(best, score, previous, b, direction)
             sums += cell
             previous = b
 
 
 cdef inline void scan_sums(
     const int64_t* histogram, int64_t n_codes, int loss, const NodeStat* node,
-    int64_t min_leaf, Split* best
+    int64_t min_leaf, const Monotone* rule, Split* best
 ) noexcept nogil:
     cdef int64_t n_missing = histogram[2 * n_codes + 1]
     cdef int64_t n, s, b, previous
+    cdef double score
     cdef int direction
     best.constant = True
     for direction in range(2 if n_missing > 0 else 1):
@@ -204,8 +211,9 @@ cdef inline void scan_sums(
             if previous >= 0:
                 best.constant = False
                 if n >= min_leaf and node.n - n >= min_leaf:
-                    keep_better(best, score_sums(loss, node, s, n), previous, b,
-                                direction)
+                    score = score_sums(loss, node, s, n)
+                    if score > best.score and allows_sums(rule, node, s, n):
+                        keep(best, score, previous, b, direction)
             s += histogram[2 * b]
             n += histogram[2 * b + 1]
             previous = b
@@ -230,11 +238,12 @@ cdef inline void move_bin(
 cdef inline void scan_class_counts(
     const uint32_t* histogram, int64_t n_codes, const Target* target,
     const NodeStat* node, const int64_t* totals, int64_t* left, int64_t min_leaf,
-    Split* best
+    const Monotone* rule, Split* best
 ) noexcept nogil:
     """`left` (n_classes,) comes and goes zeroed."""
     cdef int64_t K = target.n_classes
     cdef int64_t b, c, previous, n_missing = 0
+    cdef double score
     cdef bint occupied
     cdef int direction
     cdef ClassSums sums
@@ -260,8 +269,10 @@ cdef inline void scan_class_counts(
                 best.constant = False
                 if (sums.weight >= min_leaf
                         and node.n - sums.weight >= min_leaf):
-                    keep_better(best, score_classes(target, node, &sums), previous,
-                                b, direction)
+                    score = score_classes(target, node, &sums)
+                    if score > best.score and allows_classes(
+                            rule, node, totals, left, sums.weight, False):
+                        keep(best, score, previous, b, direction)
             move_bin(histogram + b * K, target, totals, left, &sums)
             previous = b
         for c in range(K):

@@ -479,7 +479,7 @@ cdef inline void cost_outputs(
         rank_rows(space, &own, rows + o * target.stride, n)
         for k in range(n):
             space.sequence[k] = space.rank[space.going[k]]
-        add_position_costs(space, &own, n, node.weight)
+        add_position_costs(space, &own, n, node.weight, False)
     space.rows = rows
 
 
@@ -496,5 +496,5 @@ cdef inline void scan_output_medians(
     for k in range(n - before):
         space.going[before + k] = entries[k] & mask
     cost_outputs(space, target, <const entry_t*>space.rows, node)
-    keep_best_position(space, entries, before, first, last, target, node, min_weight,
-                       best)
+    keep_best_position(space, entries, n, before, first, last, target, node, min_weight,
+                       NULL, best)

@@ -265,7 +265,7 @@ cdef inline bint try_entries(
         scan_categories(entries, target, node, limits, &g.scratch, &best.split)
     else:
         scan_entries(entries, entries[n - 1] & missing != 0, target, node, limits,
-                     &g.scratch, &best.split)
+                     NULL, &g.scratch, &best.split)
     if best.split.score > before:
         best.split.feature = feature
         if not column.categorical:

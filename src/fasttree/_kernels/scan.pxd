@@ -33,6 +33,13 @@ from fasttree._kernels.impurity cimport (
     score_classes,
     score_sums,
 )
+from fasttree._kernels.monotone cimport (
+    Monotone,
+    allows_binary,
+    allows_classes,
+    allows_sums,
+    unlikely,
+)
 from fasttree._kernels.outputs cimport (
     clear_left_vector,
     cost_outputs,
@@ -131,7 +138,7 @@ cdef inline int64_t count_ones(const entry_t* entries, int64_t n) noexcept nogil
 cdef inline void scan_binary(
     const entry_t* entries, int64_t first, int64_t last,
     int64_t missing_n, int64_t missing_ones, const NodeStat* node,
-    bint entropy, const double* f, double slack, Split* best,
+    bint entropy, const double* f, double slack, const Monotone* rule, Split* best,
 ) noexcept nogil:
     """Candidates at positions first..last, with `missing_n` rows left before."""
     cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
@@ -141,7 +148,7 @@ cdef inline void scan_binary(
     cdef int64_t i = first - 1, j, k, l0, l1, m0, m1
     cdef bint several = last - i > length
     cdef double score, bound, at_start = 0.0, at_stop = 0.0, best_score = best.score
-    if entry_t is uint16_t and last < WORD:
+    if entry_t is uint16_t and rule == NULL and last < WORD:
         # Bounds on blocks would cost more than the candidates that they save.
         scan_flags(entries, first, last, missing_n, missing_ones, node, entropy, f,
                    best)
@@ -169,7 +176,7 @@ cdef inline void scan_binary(
                 if entries[k + 1] & new:
                     l0 = k + 1 + missing_n - l1
                     score = score_binary(entropy, f, l0, l1, all0 - l0, all1 - l1)
-                    if score > best_score:
+                    if score > best_score and allows_binary(rule, node, l0 + l1, l1):
                         best_score = score
                         best.score = score
                         best.position = k + 1
@@ -183,7 +190,8 @@ cdef inline void scan_binary(
 cdef inline void scan_classes(
     const entry_t* entries, int64_t n, int64_t n_present, int64_t first,
     int64_t last, bint missing_first, bint entropy, const Target* target,
-    const NodeStat* node, int64_t min_weight, Scratch* scratch, Split* best,
+    const NodeStat* node, int64_t min_weight, const Monotone* rule, Scratch* scratch,
+    Split* best,
 ) noexcept nogil:
     """Runs of equal codes move left together.
 
@@ -231,7 +239,8 @@ cdef inline void scan_classes(
         if (k >= first and entries[k] & new and sums.weight >= min_weight
                 and node.weight - sums.weight >= min_weight):
             score = score_classes(target, node, &sums)
-            if score > best_score:
+            if score > best_score and allows_classes(rule, node, totals, left,
+                                                     sums.weight, False):
                 best_score = score
                 best.score = score
                 best.position = k
@@ -241,7 +250,8 @@ cdef inline void scan_classes(
 
 cdef inline void scan_two_values(
     const entry_t* entries, int64_t position, const Target* target,
-    const NodeStat* node, int64_t min_weight, Scratch* scratch, Split* best,
+    const NodeStat* node, int64_t min_weight, const Monotone* rule, Scratch* scratch,
+    Split* best,
 ) noexcept nogil:
     """The one candidate of a column of two values: sum its shorter side."""
     cdef entry_t mask = (<entry_t>1 << (8 * sizeof(entry_t) - 3)) - 1
@@ -279,9 +289,14 @@ cdef inline void scan_two_values(
                 row = scratch.totals[c] - row
                 sums.right += <double>row * <double>row
         score = score_classes(target, node, &sums)
+        if not allows_classes(rule, node, scratch.totals, scratch.left, w,
+                              right_is_shorter):
+            score = -INFINITY
     else:
-        score = score_sums(
-            target.loss, node, node.sum - s if right_is_shorter else s, sums.weight)
+        s = node.sum - s if right_is_shorter else s
+        score = score_sums(target.loss, node, s, sums.weight)
+        if not allows_sums(rule, node, s, sums.weight):
+            score = -INFINITY
     if target.kind == CLASSES:
         clear_left(target, scratch.left, entries + start, stop - start)
     if score > best.score:
@@ -306,7 +321,7 @@ cdef inline void clear_left(
 cdef inline void scan_regression(
     const entry_t* entries, int64_t n, int64_t n_present, int64_t first,
     int64_t last, bint missing_first, bint weighted, int loss, const Target* target,
-    const NodeStat* node, int64_t min_weight, Split* best,
+    const NodeStat* node, int64_t min_weight, const Monotone* rule, Split* best,
 ) noexcept nogil:
     cdef entry_t new = <entry_t>1 << (8 * sizeof(entry_t) - 1)
     cdef entry_t mask = (new >> 2) - 1
@@ -360,7 +375,7 @@ cdef inline void scan_regression(
                         not weighted
                         or (w >= min_weight and node.weight - w >= min_weight)):
                     score = score_sums(loss, node, s, w)
-                    if score > best_score:
+                    if score > best_score and allows_sums(rule, node, s, w):
                         best_score = score
                         best.score = score
                         best.position = k + 1
@@ -374,21 +389,25 @@ cdef inline void scan_regression(
 cdef inline void scan_loss(
     int loss, const entry_t* entries, int64_t n, int64_t n_present, int64_t first,
     int64_t last, bint missing_first, const Target* target, const NodeStat* node,
-    const Limits* limits, Split* best,
+    const Limits* limits, const Monotone* rule, Split* best,
 ) noexcept nogil:
     if target.weight == NULL:
         scan_regression(entries, n, n_present, first, last, missing_first, False, loss,
-                        target, node, 0, best)
+                        target, node, 0, rule, best)
     else:
         scan_regression(entries, n, n_present, first, last, missing_first, True, loss,
-                        target, node, limits.min_weight_leaf, best)
+                        target, node, limits.min_weight_leaf, rule, best)
 
 
 cdef inline void scan_entries(
     const entry_t* entries, bint has_missing, const Target* target,
-    const NodeStat* node, const Limits* limits, Scratch* scratch, Split* best,
+    const NodeStat* node, const Limits* limits, const Monotone* rule, Scratch* scratch,
+    Split* best,
 ) noexcept nogil:
-    """Best split of a numeric column; `best` is overwritten only by a better one."""
+    """Best split of a numeric column; `best` is overwritten only by a better one.
+
+    `rule` is what a constraint asks of the column, NULL if it is free.
+    """
     cdef int64_t min_leaf = limits.min_samples_leaf
     cdef int64_t n = node.n, n_present = n, n_missing, first, last, ones
     cdef int direction
@@ -401,7 +420,7 @@ cdef inline void scan_entries(
         if find_new(entries, first + 1, n) == n:
             if min_leaf <= first <= n - min_leaf:
                 scan_two_values(entries, first, target, node,
-                                limits.min_weight_leaf, scratch, best)
+                                limits.min_weight_leaf, rule, scratch, best)
             return
     for direction in range(2 if n_missing > 0 else 1):
         if direction == 0:
@@ -415,21 +434,30 @@ cdef inline void scan_entries(
             continue
         if target.kind == BINARY:
             ones = count_ones(entries + n_present, n_missing) if direction else 0
-            if target.entropy:
+            # Free columns are given NULL, for their loops to know it.
+            if unlikely(rule != NULL):
                 scan_binary(entries, first, last, n_missing if direction else 0, ones,
-                            node, True, target.nlogn, target.slack, best)
+                            node, target.entropy, target.nlogn, target.slack, rule,
+                            best)
+            elif target.entropy:
+                scan_binary(entries, first, last, n_missing if direction else 0, ones,
+                            node, True, target.nlogn, target.slack, NULL, best)
             else:
                 scan_binary(entries, first, last, n_missing if direction else 0, ones,
-                            node, False, target.nlogn, target.slack, best)
+                            node, False, target.nlogn, target.slack, NULL, best)
         elif target.kind == CLASSES:
-            if target.entropy:
+            if unlikely(rule != NULL):
                 scan_classes(entries, n, n_present, first, last, direction == 1,
-                             True, target, node, limits.min_weight_leaf, scratch,
-                             best)
+                             target.entropy, target, node, limits.min_weight_leaf,
+                             rule, scratch, best)
+            elif target.entropy:
+                scan_classes(entries, n, n_present, first, last, direction == 1,
+                             True, target, node, limits.min_weight_leaf, NULL,
+                             scratch, best)
             else:
                 scan_classes(entries, n, n_present, first, last, direction == 1,
-                             False, target, node, limits.min_weight_leaf, scratch,
-                             best)
+                             False, target, node, limits.min_weight_leaf, NULL,
+                             scratch, best)
         elif target.kind >= LABELS and target.loss != ABSOLUTE:
             scan_outputs(entries, n, n_present, first, last, direction == 1, target,
                          node, limits.min_weight_leaf, scratch.totals, scratch.left,
@@ -440,13 +468,17 @@ cdef inline void scan_entries(
                                 best)
         elif target.loss == ABSOLUTE:
             scan_absolute(scratch.medians, entries, n, n_present, first, last,
-                          direction == 1, target, node, limits.min_weight_leaf, best)
+                          direction == 1, target, node, limits.min_weight_leaf, rule,
+                          best)
+        elif unlikely(rule != NULL):
+            scan_loss(target.loss, entries, n, n_present, first, last, direction == 1,
+                      target, node, limits, rule, best)
         elif target.loss == POISSON:
             scan_loss(POISSON, entries, n, n_present, first, last, direction == 1,
-                      target, node, limits, best)
+                      target, node, limits, NULL, best)
         else:
             scan_loss(SQUARED, entries, n, n_present, first, last, direction == 1,
-                      target, node, limits, best)
+                      target, node, limits, NULL, best)
 
 
 # --- categorical columns: order the categories, then split the order ----------
@@ -553,7 +585,7 @@ cdef inline void scan_runs(
                 scratch.medians.sequence[n_left] = (
                     scratch.medians.rank[entries[k] & mask])
                 n_left += 1
-        cost_positions(scratch.medians, target, node.n, node.weight)
+        cost_positions(scratch.medians, target, node.n, node.weight, False)
         n_left = 0
     sums.left = 0.0
     sums.right = node.class_sum

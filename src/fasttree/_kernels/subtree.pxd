@@ -27,6 +27,13 @@ from fasttree._kernels.bits cimport (
     trailing_zeros,
     try_bit,
 )
+from fasttree._kernels.monotone cimport (
+    Monotone,
+    bound_children,
+    monotone_of,
+    node_values,
+    rule_of,
+)
 from fasttree._kernels.outputs cimport (
     clear_node,
     count_node,
@@ -34,7 +41,7 @@ from fasttree._kernels.outputs cimport (
     measure_node,
     part_orders,
 )
-from fasttree._kernels.partition cimport keep_entries, partition_entries
+from fasttree._kernels.partition cimport keep_entries
 from fasttree._kernels.random cimport child_key, draw_below
 from fasttree._kernels.records cimport (
     Arena,
@@ -49,7 +56,6 @@ from fasttree._kernels.scan cimport (
     is_constant,
     mark_left,
     scan_categories,
-    scan_entries,
 )
 from fasttree._kernels.types cimport (
     ABSOLUTE,
@@ -80,6 +86,17 @@ cdef struct Frame:
     bint right
     bint leaf
 
+# `scan_entries` and `partition_entries`. Called through pointers they have the registers
+# to themselves: within `grow_frames` the compiler spills some, in whichever loop it
+# happens to be.
+ctypedef void (*scan_t)(
+    const uint16_t*, bint, const Target*, const NodeStat*, const Limits*,
+    const Monotone*, Scratch*, Split*
+) noexcept nogil
+ctypedef int64_t (*partition_t)(
+    uint16_t*, int64_t, const uint8_t*, uint16_t*
+) noexcept nogil
+
 # A worker's memory for one subtree at a time.
 cdef struct Workspace:
     int64_t capacity          # rows
@@ -102,6 +119,11 @@ cdef struct Workspace:
     Frame* frames             # (capacity + 2,)
     uint64_t* masks           # (capacity + 2, n_words)
     int32_t* permutation      # (n_features,) identity between nodes
+    double* bounds            # (capacity + 2, n_bounded, 2)
+    double* values            # (2, n_bounded) of the two sides of a split
+    Monotone rule             # of the node that is searched
+    scan_t scan_list
+    partition_t partition_list
     Scratch scratch
     MedianSpace medians
     Arena arena
@@ -231,9 +253,10 @@ cdef inline bint try_feature(
     """Search one column; False if it is constant in the node."""
     cdef uint16_t* entries = w.lists + index * w.capacity + begin
     cdef double before = best.score
+    cdef const Monotone* rule = rule_of(&w.rule, limits, feature, index)
     if feature.binary:
         return try_bit(target, stat, w.cells + feature.place * cells_of(target),
-                       w.scratch.totals, limits, index, best)
+                       w.scratch.totals, limits, rule, index, best)
     if is_constant(entries, stat.n):
         return False
     if feature.categorical and stat.n <= limits.min_samples_category:
@@ -242,8 +265,8 @@ cdef inline bint try_feature(
     if feature.categorical:
         scan_categories(entries, target, stat, limits, &w.scratch, best)
     else:
-        scan_entries(entries, feature.has_missing, target, stat, limits, &w.scratch,
-                     best)
+        w.scan_list(entries, feature.has_missing, target, stat, limits, rule,
+                    &w.scratch, best)
     if best.score > before:
         best.feature = index
     return True
@@ -334,6 +357,15 @@ cdef inline Split find_split(
     return best
 
 
+cdef inline void give_bounds(
+    Workspace* w, const Limits* limits, int64_t feature, int64_t top
+) noexcept nogil:
+    """Write the bounds of both children, from `values` and the parent's at `top`."""
+    cdef int64_t n = limits.n_bounded
+    bound_children(n, limits.signs + feature * n, w.values, w.values + n,
+                   w.bounds + 2 * n * top, w.bounds + 2 * n * (top + 1))
+
+
 cdef inline bint grow_frames(
     Workspace* w, const Feature* features, const Limits* limits,
     const Target* target, const Frame* root
@@ -382,6 +414,7 @@ cdef inline bint grow_frames(
         if not frame.leaf:
             if target.n_totals:
                 count_node(target, totals, w.ids + begin, n)
+            w.rule = monotone_of(limits, w.bounds + 2 * limits.n_bounded * top)
             best = find_split(w, features, limits, target, &frame.stat, begin,
                               frame.key, mask)
             if target.n_totals:
@@ -418,11 +451,14 @@ cdef inline bint grow_frames(
         right.begin = begin + n_left
         left.begin = begin
         right.stat = measure_node(target, w.ids + right.begin, n - n_left, totals)
+        node_values(limits, target, &right.stat, totals, w.values + limits.n_bounded)
         if target.n_totals:
             clear_node(target, totals, w.ids + right.begin, n - n_left)
         left.stat = measure_node(target, w.ids + begin, n_left, totals)
+        node_values(limits, target, &left.stat, totals, w.values)
         if target.n_totals:
             clear_node(target, totals, w.ids + begin, n_left)
+        give_bounds(w, limits, best.feature, top)
         right.depth = left.depth = frame.depth + 1
         right.parent = left.parent = node
         right.right = True
@@ -443,7 +479,7 @@ cdef inline bint grow_frames(
                         keep_entries(entries, n, w.goes_left, right.leaf,
                                      n_left if left.leaf else 0)
                     else:
-                        partition_entries(entries, n, w.goes_left, w.spare)
+                        w.partition_list(entries, n, w.goes_left, w.spare)
         memcpy(mask + w.n_words, mask, w.n_words * sizeof(uint64_t))
         top += 1
     return True

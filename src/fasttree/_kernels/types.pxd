@@ -9,7 +9,7 @@ An *entry* is a row in sorted order with three flags in its top bits:
     ONE      the row is of class 1 of two: scans need not look its label up
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 ctypedef fused entry_t:
     uint16_t  # local rows of a node's own copy: 13 bits
@@ -95,6 +95,7 @@ cdef struct Feature:
     const double* upper       # NULL where the keys are values or categories
     uint8_t key_size          # bytes of a key
     uint8_t single            # thresholds are to be values of float32
+    uint8_t monotone          # a constraint speaks of the column
 
 cdef struct Limits:
     int64_t max_depth
@@ -105,3 +106,6 @@ cdef struct Limits:
     int64_t min_samples_category
     double min_gain           # in units of score
     bint drawn                # one split a feature, drawn at random
+    int64_t n_bounded         # values under monotonic constraints, see monotone.pxd
+    const int32_t* bounded    # (n_bounded,) CLASSES: the classes whose shares they are
+    const int8_t* signs       # (n_features, n_bounded)

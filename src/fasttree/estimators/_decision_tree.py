@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -13,7 +14,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from fasttree import inference, pruning, training
+from fasttree import constraints, inference, pruning, training
 from fasttree.ensemble import Ensemble
 from fasttree.estimators._base import (
     TableInputMixin,
@@ -73,6 +74,17 @@ def replace_deprecated(criterion: str) -> str:
     return "squared_error"
 
 
+def _check_unordered(monotone: constraints.Monotone, table: EncodedTable) -> None:
+    """Check that what has no order is not constrained."""
+    for f in np.flatnonzero(monotone.signs.any(axis=1)).tolist():
+        if table.columns[f].is_categorical:
+            names = table.feature_names
+            raise ValueError(
+                "monotonic_cst must be 0 for categorical features, got a constraint "
+                f"for {f if names is None else names[f]!r}"
+            )
+
+
 class BaseDecisionTree(SavableMixin, TableInputMixin):
     """What both kinds of tree share."""
 
@@ -87,6 +99,25 @@ class BaseDecisionTree(SavableMixin, TableInputMixin):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+    def _tree_params(
+        self,
+        n_rows: int,
+        table: EncodedTable,
+        classes: list[NDArray[Any]],
+        n_outputs: int,
+    ) -> training.GrowthParams:
+        n_features = table.n_features
+        if self.monotonic_cst is not None and n_outputs > 1:
+            raise ValueError(
+                "monotonic_cst must be None for several outputs, which constraints do "
+                f"not support; y has {n_outputs} columns"
+            )
+        labels = classes[0] if classes else None
+        monotone = constraints.resolve(self.monotonic_cst, n_features, labels)
+        if monotone is not None:
+            _check_unordered(monotone, table)
+        return replace(self._growth_params(n_rows, n_features), monotone=monotone)
 
     def _keep(self, table: EncodedTable, params: training.GrowthParams) -> None:
         if self.ccp_alpha > 0.0:
@@ -235,6 +266,15 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         Weights of the classes; "balanced" makes them inverse to their frequency.
         Several outputs take a list, a dict for each; the weights that a row has of
         its outputs are multiplied.
+    monotonic_cst : array-like of shape (n_features,) or dict, default=None
+        1 where a probability must not fall as the feature rises, -1 where it must not
+        rise, 0 where it is free. Of two classes the array speaks of the second. A dict
+        gives such an array for each class that it names, of any number of classes:
+        ``{"good": [1, 0], "bad": [-1, 0]}``. A split of a constrained feature must
+        part the sides' probabilities as the signs say, and half-way between them is a
+        bound for all nodes below; probabilities of leaves are moved to the nearest
+        ones within the bounds, which sum to 1. Missing values have no place in the
+        order, and categorical features cannot be constrained.
     max_bins : int, default=None
         None considers every distinct value; 2 to 65535 at most so many quantiles.
     categorical_features : array-like, "from_dtype" or None, default=None
@@ -269,6 +309,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         **CONSTRAINTS,
         "criterion": [StrOptions({"gini", "entropy", "log_loss"})],
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
+        "monotonic_cst": ["array-like", dict, None],
     }
 
     def __init__(
@@ -286,6 +327,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         min_impurity_decrease: float = 0.0,
         ccp_alpha: float = 0.0,
         class_weight: Mapping[Any, float] | str | None = None,
+        monotonic_cst: ArrayLike | Mapping[Any, ArrayLike] | None = None,
         max_bins: int | None = None,
         categorical_features: ArrayLike | str | None = None,
         min_samples_category: int = 30,
@@ -303,6 +345,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         self.min_impurity_decrease = min_impurity_decrease
         self.ccp_alpha = ccp_alpha
         self.class_weight = class_weight
+        self.monotonic_cst = monotonic_cst
         self.max_bins = max_bins
         self.categorical_features = categorical_features
         self.min_samples_category = min_samples_category
@@ -356,7 +399,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
                 class_weights = compute_sample_weight(self.class_weight, y)
             weights = self._check_weights(sample_weight, class_weights, X)
             table = self._read_table(X, weights, len(classes))
-            params = self._growth_params(len(y), table.n_features)
+            params = self._tree_params(len(y), table, classes, len(classes))
             one = len(classes) == 1
             self.classes_ = classes[0] if one else classes
             self.n_classes_ = len(classes[0]) if one else n_classes
@@ -468,6 +511,12 @@ default="squared_error"
     ccp_alpha : float, default=0.0
         Branches whose weighted decrease of impurity is at most this for each leaf
         that they add are pruned, weakest first; 0.0 prunes nothing.
+    monotonic_cst : array-like of shape (n_features,), default=None
+        1 where predictions must not fall as the feature rises, -1 where they must not
+        rise, 0 where they are free. A split of a constrained feature must part the
+        sides' values as the sign says, and half-way between them is a bound for all
+        nodes below, to which their values are clipped. Missing values have no place
+        in the order, and categorical features cannot be constrained.
     max_bins : int, default=None
         None considers every distinct value; 2 to 65535 at most so many quantiles.
     categorical_features : array-like, "from_dtype" or None, default=None
@@ -497,6 +546,7 @@ default="squared_error"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
         "criterion": [StrOptions({"squared_error", "absolute_error", "poisson"})],
+        "monotonic_cst": ["array-like", None],
     }
 
     def __init__(
@@ -513,6 +563,7 @@ default="squared_error"
         max_leaf_nodes: int | None = None,
         min_impurity_decrease: float = 0.0,
         ccp_alpha: float = 0.0,
+        monotonic_cst: ArrayLike | None = None,
         max_bins: int | None = None,
         categorical_features: ArrayLike | str | None = None,
         min_samples_category: int = 30,
@@ -529,6 +580,7 @@ default="squared_error"
         self.max_leaf_nodes = max_leaf_nodes
         self.min_impurity_decrease = min_impurity_decrease
         self.ccp_alpha = ccp_alpha
+        self.monotonic_cst = monotonic_cst
         self.max_bins = max_bins
         self.categorical_features = categorical_features
         self.min_samples_category = min_samples_category
@@ -572,8 +624,9 @@ default="squared_error"
         with old_state_on_error(self):
             X, y = self._check_data(X, y, y_numeric=True, check_input=check_input)
             weights = self._check_weights(sample_weight, None, X)
-            table = self._read_table(X, weights, 1 if y.ndim == 1 else y.shape[1])
-            params = self._growth_params(len(y), table.n_features)
+            n_outputs = 1 if y.ndim == 1 else y.shape[1]
+            table = self._read_table(X, weights, n_outputs)
+            params = self._tree_params(len(y), table, [], n_outputs)
             self.tree_ = training.grow_regression_tree(
                 table, np.ascontiguousarray(y), weights, params, n_threads
             )

@@ -48,10 +48,22 @@ class ExtraTreeClassifier(DecisionTreeClassifier):
         Grows the best leaf first, up to so many leaves.
     min_impurity_decrease : float, default=0.0
         Weighted decrease of impurity that a split needs.
+    ccp_alpha : float, default=0.0
+        Branches whose weighted decrease of impurity is at most this for each leaf
+        that they add are pruned, weakest first; 0.0 prunes nothing.
     class_weight : dict, list of dict, "balanced" or None, default=None
         Weights of the classes; "balanced" makes them inverse to their frequency.
         Several outputs take a list, a dict for each; the weights that a row has of
         its outputs are multiplied.
+    monotonic_cst : array-like of shape (n_features,) or dict, default=None
+        1 where a probability must not fall as the feature rises, -1 where it must not
+        rise, 0 where it is free. Of two classes the array speaks of the second. A dict
+        gives such an array for each class that it names, of any number of classes:
+        ``{"good": [1, 0], "bad": [-1, 0]}``. A split of a constrained feature must
+        part the sides' probabilities as the signs say, and half-way between them is a
+        bound for all nodes below; probabilities of leaves are moved to the nearest
+        ones within the bounds, which sum to 1. Missing values have no place in the
+        order, and categorical features cannot be constrained.
     max_bins : int, default=None
         None considers every distinct value; 2 to 65535 at most so many quantiles.
     categorical_features : array-like, "from_dtype" or None, default=None
@@ -95,7 +107,9 @@ class ExtraTreeClassifier(DecisionTreeClassifier):
         random_state: int | np.random.RandomState | None = None,
         max_leaf_nodes: int | None = None,
         min_impurity_decrease: float = 0.0,
+        ccp_alpha: float = 0.0,
         class_weight: Mapping[Any, float] | str | None = None,
+        monotonic_cst: ArrayLike | Mapping[Any, ArrayLike] | None = None,
         max_bins: int | None = None,
         categorical_features: ArrayLike | str | None = None,
         min_samples_category: int = 30,
@@ -112,7 +126,9 @@ class ExtraTreeClassifier(DecisionTreeClassifier):
             random_state=random_state,
             max_leaf_nodes=max_leaf_nodes,
             min_impurity_decrease=min_impurity_decrease,
+            ccp_alpha=ccp_alpha,
             class_weight=class_weight,
+            monotonic_cst=monotonic_cst,
             max_bins=max_bins,
             categorical_features=categorical_features,
             min_samples_category=min_samples_category,
@@ -157,6 +173,15 @@ default="squared_error"
         Grows the best leaf first, up to so many leaves.
     min_impurity_decrease : float, default=0.0
         Weighted decrease of impurity that a split needs.
+    ccp_alpha : float, default=0.0
+        Branches whose weighted decrease of impurity is at most this for each leaf
+        that they add are pruned, weakest first; 0.0 prunes nothing.
+    monotonic_cst : array-like of shape (n_features,), default=None
+        1 where predictions must not fall as the feature rises, -1 where they must not
+        rise, 0 where they are free. A split of a constrained feature must part the
+        sides' values as the sign says, and half-way between them is a bound for all
+        nodes below, to which their values are clipped. Missing values have no place
+        in the order, and categorical features cannot be constrained.
     max_bins : int, default=None
         None considers every distinct value; 2 to 65535 at most so many quantiles.
     categorical_features : array-like, "from_dtype" or None, default=None
@@ -196,6 +221,8 @@ default="squared_error"
         random_state: int | np.random.RandomState | None = None,
         max_leaf_nodes: int | None = None,
         min_impurity_decrease: float = 0.0,
+        ccp_alpha: float = 0.0,
+        monotonic_cst: ArrayLike | None = None,
         max_bins: int | None = None,
         categorical_features: ArrayLike | str | None = None,
         min_samples_category: int = 30,
@@ -212,6 +239,8 @@ default="squared_error"
             random_state=random_state,
             max_leaf_nodes=max_leaf_nodes,
             min_impurity_decrease=min_impurity_decrease,
+            ccp_alpha=ccp_alpha,
+            monotonic_cst=monotonic_cst,
             max_bins=max_bins,
             categorical_features=categorical_features,
             min_samples_category=min_samples_category,
