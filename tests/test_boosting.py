@@ -292,11 +292,15 @@ def test_an_interrupted_warm_start_keeps_its_trees():
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals")
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_an_interrupt_ends_a_fit(n_jobs):
+def test_an_interrupt_ends_a_fit(n_jobs, request):
+    # Processes that a shell starts in the background ignore it.
+    default = signal.default_int_handler
+    former = signal.signal(signal.SIGINT, default)  # None: not from Python
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, former or default))
     X, y = data(40_000)
     main = threading.get_ident()
     timer = threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT))
-    model = GradientBoostingRegressor(max_iter=10**6, n_jobs=n_jobs, **PLAIN)
+    model = GradientBoostingRegressor(max_iter=5_000, n_jobs=n_jobs, **PLAIN)
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)
