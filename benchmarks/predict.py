@@ -6,7 +6,7 @@ peer after peer, then again. Outputs of equal trees are compared before anything
 timed. Models are kept in a folder, since training takes minutes.
 
     python benchmarks/predict.py --work boosting --threads 1
-    python benchmarks/predict.py --work forest --work one-row --folder /tmp/models
+    python benchmarks/predict.py --work forest --work one-row --folder models
 """
 
 from __future__ import annotations

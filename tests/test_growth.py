@@ -282,6 +282,29 @@ def grow_both_ways(data):
                 assert_same(narrow, fit(n_threads))
 
 
+@pytest.mark.parametrize("criterion", ["gini", "entropy", "squared_error"])
+@pytest.mark.parametrize("seed", range(8))
+def test_fractional_weights_grow_one_tree_wide_and_narrow(seed, criterion):
+    """Continuous columns split small nodes in several perfect ways."""
+    rng = np.random.default_rng(seed)
+    table = EncodedTable.from_data(rng.normal(size=(120, 5)))
+    y, weight = rng.integers(0, 2, 120).astype(np.int32), rng.random(120)
+    params = dataclasses.replace(PARAMS, criterion=criterion, max_features=5)
+
+    def fit():
+        if criterion == "squared_error":
+            return training.grow_regression_tree(
+                table, y.astype(float), weight, params, 1
+            )
+        return training.grow_classification_tree(table, y, 2, weight, params, 1)
+
+    narrow = fit()
+    with pytest.MonkeyPatch.context() as patch:
+        make_plan = _with_narrow_rows(training._make_plan, 1)
+        patch.setattr(training, "_make_plan", make_plan)
+        assert_same(narrow, fit())
+
+
 def _with_narrow_rows(make_plan, narrow_rows):
     def wrapped(*arguments):
         plan, owned = make_plan(*arguments)

@@ -280,7 +280,9 @@ cdef inline bint is_perfect(
         return stat.n == 2 and best.feature >= 0
     if target.entropy:
         return best.score >= 0.0
-    return best.score >= <double>(target.n_outputs * stat.weight)
+    # Squares of fractional weights are rounded: a later feature may seem better.
+    return (target.weight == NULL
+            and best.score >= <double>(target.n_outputs * stat.weight))
 
 
 cdef inline void count_node_bits(
