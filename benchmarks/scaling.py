@@ -101,7 +101,7 @@ def _estimators() -> dict[str, Callable[[], Any]]:
     }
 
 
-def time_fit(make: Callable[[], Any], X: NDArray[Any], y: NDArray[Any]) -> float:
+def seconds_of(make: Callable[[], Any], X: NDArray[Any], y: NDArray[Any]) -> float:
     """Return the seconds of the fastest of some fits, fewer of long ones."""
     best, spent = np.inf, 0.0
     while spent < 0.3:
@@ -124,7 +124,7 @@ def run_sweep(sweep: Sweep, values: tuple[int, ...]) -> dict[str, list[float | N
             if before is None or before * growth > BUDGET:
                 seconds[name].append(None)
             else:
-                seconds[name].append(time_fit(make, X, y))
+                seconds[name].append(seconds_of(make, X, y))
     return seconds
 
 
