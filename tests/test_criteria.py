@@ -8,7 +8,7 @@ from fasttree import (
     DecisionTreeRegressor,
     EncodedTable,
     ExtraTreeRegressor,
-    training,
+    plan,
 )
 from fasttree.tree import REGRESSION_CRITERIA
 from test_growth import synthetic
@@ -196,9 +196,9 @@ def test_targets_of_wild_scales():
 
 
 def test_tiles_are_for_sums():
-    assert training.uses_tiles(is_weighted=False, criterion="poisson")
-    assert not training.uses_tiles(is_weighted=False, criterion="absolute_error")
-    assert not training.uses_tiles(is_weighted=True, criterion="squared_error")
+    assert plan.uses_tiles(is_weighted=False, criterion="poisson")
+    assert not plan.uses_tiles(is_weighted=False, criterion="absolute_error")
+    assert not plan.uses_tiles(is_weighted=True, criterion="squared_error")
 
 
 def test_restless_medians():

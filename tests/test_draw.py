@@ -126,8 +126,8 @@ def test_wide_nodes_draw_as_narrow_ones_do(data):
     for narrow_rows in (1, 20):
         for n_threads in (1, 2, 4):
             with pytest.MonkeyPatch.context() as patch:
-                make_plan = _with_narrow_rows(training._make_plan, narrow_rows)
-                patch.setattr(training, "_make_plan", make_plan)
+                make_plan = _with_narrow_rows(training.make_plan, narrow_rows)
+                patch.setattr(training, "make_plan", make_plan)
                 assert_same(narrow, fit(table, n_classes, weight, params, n_threads)[0])
 
 

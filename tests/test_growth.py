@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 import reference_growth as reference
 from fasttree import growth, training
+from fasttree import target as target_module
+from fasttree.plan import GrowthParams
 from fasttree.table import EncodedTable
-from fasttree.training import GrowthParams
 from fasttree.tree import REGRESSION_CRITERIA
 
 PARAMS = GrowthParams(
@@ -34,18 +35,18 @@ def with_params(table, **changes):
 def make_plan(seed=0, n_rows=50, n_features=3):
     rng = np.random.default_rng(seed)
     table = EncodedTable.from_data(rng.normal(size=(n_rows, n_features)))
-    target = training._Target(
-        training._BINARY,
+    target = target_module.Target(
+        target_module.BINARY,
         "gini",
         2,
         rng.integers(0, 2, n_rows).astype(np.uint16),
-        training._Weights(None, n_rows, 1.0),
+        target_module.Weights(None, n_rows, 1.0),
         None,
         None,
         None,
         0.0,
     )
-    plan, _ = training._make_plan(table, target, with_params(table), 1)
+    plan, _ = training.make_plan(table, target, with_params(table), 1)
     return plan
 
 
@@ -57,20 +58,20 @@ def tile_problem(n_classes):
     codes = np.stack([column.codes for column in table.columns], axis=1)
     label = rng.integers(0, max(n_classes, 2), 500).astype(np.uint16)
     value = rng.integers(-(2**40), 2**40, 500)
-    target = training._Target(
-        {0: training._REGRESSION, 2: training._BINARY}.get(
-            n_classes, training._CLASSES
+    target = target_module.Target(
+        {0: target_module.REGRESSION, 2: target_module.BINARY}.get(
+            n_classes, target_module.CLASSES
         ),
         "gini" if n_classes else "squared_error",
         n_classes,
         label if n_classes else None,
-        training._Weights(None, 500, 1.0),
+        target_module.Weights(None, 500, 1.0),
         None if n_classes else value,
         None if n_classes else value.astype(float),
         None,
         0.0,
     )
-    plan, _ = training._make_plan(table, target, with_params(table), 1)
+    plan, _ = training.make_plan(table, target, with_params(table), 1)
     return plan.problem, codes.astype(np.int64), np.arange(500), label, value
 
 
@@ -276,8 +277,8 @@ def grow_both_ways(data):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(
                     training,
-                    "_make_plan",
-                    _with_narrow_rows(training._make_plan, narrow_rows),
+                    "make_plan",
+                    _with_narrow_rows(training.make_plan, narrow_rows),
                 )
                 assert_same(narrow, fit(n_threads))
 
@@ -300,8 +301,8 @@ def test_fractional_weights_grow_one_tree_wide_and_narrow(seed, criterion):
 
     narrow = fit()
     with pytest.MonkeyPatch.context() as patch:
-        make_plan = _with_narrow_rows(training._make_plan, 1)
-        patch.setattr(training, "_make_plan", make_plan)
+        make_plan = _with_narrow_rows(training.make_plan, 1)
+        patch.setattr(training, "make_plan", make_plan)
         assert_same(narrow, fit())
 
 

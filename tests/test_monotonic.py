@@ -293,8 +293,8 @@ def test_wide_nodes_are_as_narrow_ones(data):
     narrow = fit(1)
     for narrow_rows, n_threads in ((1, 1), (20, 3)):
         with pytest.MonkeyPatch.context() as patch:
-            make_plan = _with_narrow_rows(training._make_plan, narrow_rows)
-            patch.setattr(training, "_make_plan", make_plan)
+            make_plan = _with_narrow_rows(training.make_plan, narrow_rows)
+            patch.setattr(training, "make_plan", make_plan)
             assert_same(narrow, fit(n_threads))
 
 

@@ -232,12 +232,12 @@ def test_regime_and_threads_change_no_bit(criterion, splitter, monkeypatch):
     params = dataclasses.replace(
         with_params(table, criterion=criterion, splitter=splitter), max_features=4
     )
-    make_plan = training._make_plan
+    make_plan = training.make_plan
     for own in (None, weight):
         first = grow(table, y, [2, 4, 2], own, params)
         for narrow_rows, n_threads in ((1024, 2), (200, 1), (200, 3)):
             monkeypatch.setattr(
-                training, "_make_plan", _with_narrow_rows(make_plan, narrow_rows)
+                training, "make_plan", _with_narrow_rows(make_plan, narrow_rows)
             )
             assert_same(first, grow(table, y, [2, 4, 2], own, params, n_threads))
             monkeypatch.undo()

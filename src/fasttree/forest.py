@@ -18,12 +18,14 @@ import numpy as np
 
 from fasttree import sampling, threads, training
 from fasttree._kernels import forest as kernels
+from fasttree.target import class_target, drop_weightless, regression_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from fasttree.plan import GrowthParams
     from fasttree.table import EncodedTable
     from fasttree.tree import Tree
 
@@ -136,7 +138,7 @@ class ForestTrainer:
         int32 class codes, or float64 targets.
     n_classes : int
         0 for regression.
-    params : training.GrowthParams
+    params : GrowthParams
         The seed is the forest's.
     bootstrap : Bootstrap or None
         None trains every tree on all rows.
@@ -149,12 +151,12 @@ class ForestTrainer:
         table: EncodedTable,
         y: NDArray[Any],
         n_classes: int,
-        params: training.GrowthParams,
+        params: GrowthParams,
         bootstrap: Bootstrap | None,
         sample_weight: NDArray[np.float64] | None = None,
     ) -> None:
         if bootstrap is None:
-            table, y, sample_weight = training.drop_weightless(table, y, sample_weight)
+            table, y, sample_weight = drop_weightless(table, y, sample_weight)
         elif sample_weight is not None:
             raise ValueError("with a bootstrap the weights drive the draw")
         self.table, self.y, self.n_classes = table, y, n_classes
@@ -173,9 +175,9 @@ class ForestTrainer:
     def _prepare(self) -> None:
         """Make what all trees share, for growth that counts what it draws."""
         if self.draws is None:
-            make = training.regression_target
+            make = regression_target
             if self.n_classes:
-                make = partial(training.class_target, n_classes=self.n_classes)
+                make = partial(class_target, n_classes=self.n_classes)
             target = make(
                 self.y,
                 sample_weight=self.sample_weight,

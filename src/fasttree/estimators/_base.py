@@ -22,7 +22,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from fasttree import training
+from fasttree import plan
 from fasttree.table import EncodedTable, SparseRows, check_sparse, is_plain
 from fasttree.threads import resolve_n_jobs
 
@@ -113,7 +113,7 @@ class TableInputMixin(BaseEstimator):
             return EncodedTable.for_drawn_splits(X, **options)
         if n_outputs == 1 and self._samples_features():
             return EncodedTable.from_data(X, **options)
-        in_tiles = training.uses_tiles(
+        in_tiles = plan.uses_tiles(
             is_weighted=sample_weight is not None,
             criterion=self.criterion,
             n_outputs=n_outputs,
@@ -253,10 +253,10 @@ class TableInputMixin(BaseEstimator):
             return SparseRows(X, self.schema_)
         return self.schema_.to_matrix(X)
 
-    def _growth_params(self, n_rows: int, n_features: int) -> training.GrowthParams:
+    def _growth_params(self, n_rows: int, n_features: int) -> plan.GrowthParams:
         min_samples_leaf = resolve_min_samples(self.min_samples_leaf, n_rows, 1)
         min_samples_split = resolve_min_samples(self.min_samples_split, n_rows, 2)
-        return training.GrowthParams(
+        return plan.GrowthParams(
             criterion=_CRITERION_ALIASES.get(self.criterion, self.criterion),
             max_depth=None if self.max_depth is None else int(self.max_depth),
             min_samples_split=max(min_samples_split, 2 * min_samples_leaf),

@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from fasttree import constraints, inference, pruning, training
+from fasttree import constraints, inference, plan, pruning, training
 from fasttree.ensemble import Ensemble
 from fasttree.estimators._base import (
     TableInputMixin,
@@ -106,7 +106,7 @@ class BaseDecisionTree(SavableMixin, TableInputMixin):
         table: EncodedTable,
         classes: list[NDArray[Any]],
         n_outputs: int,
-    ) -> training.GrowthParams:
+    ) -> plan.GrowthParams:
         n_features = table.n_features
         if self.monotonic_cst is not None and n_outputs > 1:
             raise ValueError(
@@ -119,7 +119,7 @@ class BaseDecisionTree(SavableMixin, TableInputMixin):
             _check_unordered(monotone, table)
         return replace(self._growth_params(n_rows, n_features), monotone=monotone)
 
-    def _keep(self, table: EncodedTable, params: training.GrowthParams) -> None:
+    def _keep(self, table: EncodedTable, params: plan.GrowthParams) -> None:
         if self.ccp_alpha > 0.0:
             self.tree_ = pruning.prune(self.tree_, float(self.ccp_alpha))
         self.schema_ = table.schema

@@ -1,0 +1,310 @@
+"""How one tree is to grow: parameters, table and target as a plan for `growth`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fasttree import constraints, growth, threads
+from fasttree._kernels import encode
+from fasttree._kernels import grow as kernels
+from fasttree.encoding import KeyColumn, Workspaces
+from fasttree.target import BINARY, CLASSES, REGRESSION, SUMS, Target
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fasttree.table import EncodedTable
+
+_MAX_KEPT_CLASSES = 32  # more are counted column by column, not kept
+_COPY_BYTES = 320 << 10  # of a worker's copy: most of a common L2 cache
+_DRAWN_BYTES = 4 << 20  # of one that is looked at in a few columns at a time
+
+
+@dataclass(frozen=True)
+class GrowthParams:
+    """Checked and resolved hyperparameters of one tree.
+
+    Attributes
+    ----------
+    criterion : {"gini", "entropy", "squared_error", "poisson", "absolute_error"}
+    max_depth : int or None
+    min_samples_split, min_samples_leaf, max_features : int
+    min_weight_fraction_leaf : float
+        Of the sum of the sample weights.
+    min_samples_category : int
+        Categories of fewer rows in a node are pooled.
+    max_leaf_nodes : int or None
+    min_impurity_decrease : float
+    seed : int
+        In [0, 2**64).
+    splitter : {"best", "random"}
+        Whether every split of a feature is tried, or one drawn at random.
+    monotone : Monotone or None
+        Constraints; of classification with two classes on the share of class 1.
+    """
+
+    criterion: str
+    max_depth: int | None
+    min_samples_split: int
+    min_samples_leaf: int
+    min_weight_fraction_leaf: float
+    min_samples_category: int
+    max_features: int
+    max_leaf_nodes: int | None
+    min_impurity_decrease: float
+    seed: int
+    splitter: str = "best"
+    monotone: constraints.Monotone | None = None
+
+
+def uses_tiles(*, is_weighted: bool, criterion: str, n_outputs: int = 1) -> bool:
+    """Return whether columns of at most 255 codes are counted in tiles.
+
+    Rows of one weight and one target are counted in histograms; weighted rows are
+    walked in order, where a position tells the number of rows as well as their
+    weight, and so are rows of several targets. Medians do not come from histograms
+    either.
+    """
+    return not is_weighted and criterion != "absolute_error" and n_outputs == 1
+
+
+def samples_features(params: GrowthParams, n_features: int) -> bool:
+    """Return whether nodes count the features that they draw, and no others."""
+    return (
+        params.splitter == "best"
+        and params.max_features < n_features
+        and params.max_leaf_nodes is None
+        and params.monotone is None
+    )
+
+
+def make_plan(
+    table: EncodedTable, target: Target, params: GrowthParams, n_threads: int
+) -> tuple[growth.Plan, Any]:
+    n_rows, n_features = table.n_rows, table.n_features
+    drawn = params.splitter == "random"
+    in_tiles = not drawn and uses_tiles(
+        is_weighted=target.weights.units is not None,
+        criterion=params.criterion,
+        n_outputs=target.n_outputs,
+    )
+    signs = np.zeros((n_features, 0), np.int8)
+    bounded = np.zeros(0, np.int32)
+    if params.monotone is not None:
+        signs, bounded = params.monotone.signs, params.monotone.classes
+    features = np.zeros(n_features, growth.FEATURE_DTYPE)
+    tile_of = np.full(n_features, -1, np.int32)
+    keys = _keys_by_row(table, n_threads) if drawn else None
+    tiled: list[int] = []
+    ordered: list[int] = []
+    for f, column in enumerate(table.columns):
+        is_tiled = in_tiles and column.fits_tile
+        (tiled if is_tiled else ordered).append(f)
+        features[f]["tiled"] = is_tiled
+        features[f]["categorical"] = column.is_categorical
+        features[f]["has_missing"] = column.n_missing > 0
+        features[f]["n_codes"] = column.n_codes
+        features[f]["single"] = column.single
+        if column.is_categorical:
+            features[f]["codes"] = column.codes.ctypes.data
+            features[f]["itemsize"] = column.codes.itemsize
+        if keys is not None:
+            _set_keys(features[f], column, keys[f])
+        is_binary = column.n_codes == 2 and column.n_missing == 0
+        features[f]["binary"] = is_tiled and is_binary
+        features[f]["monotone"] = signs[f].any()
+    # Columns of two values share tiles, so that the bits of a row stand together.
+    tiled.sort(key=lambda f: not features[f]["binary"])
+    features["place"][tiled] = np.arange(len(tiled))
+    tile_of[tiled] = np.arange(len(tiled)) // 8
+    n_tiles = (len(tiled) + 7) // 8
+    tiles = np.zeros((n_tiles, n_rows), np.uint64)
+    for t in range(n_tiles):
+        members = tiled[8 * t : 8 * t + 8]
+        kernels.pack_tile([table.columns[f].codes for f in members], tiles[t])
+    tiled_features = np.full(8 * n_tiles, -1, np.int32)
+    tiled_features[: len(tiled)] = tiled
+    orders = [] if drawn else _take_orders(table, ordered, target, n_threads)
+    for f, order in zip(ordered, orders, strict=False):
+        features[f]["order"] = order.ctypes.data
+    n_runs = max(
+        (
+            column.n_codes + 1 if drawn else min(column.n_codes + 1, n_rows)
+            for column in table.columns
+            if column.is_categorical
+        ),
+        default=0,
+    )
+    limits = make_limits(target, params, n_rows)
+    problem = kernels.Problem(
+        target.kind,
+        target.loss,
+        target.criterion == "entropy",
+        target.n_classes,
+        target.n_outputs,
+        target.n_totals,
+        target.class_start,
+        target.label,
+        target.weights.units,
+        target.value,
+        target.response,
+        target.nlogn,
+        target.quantum,
+        target.centre,
+        target.per_unit,
+        features.view(np.uint8),
+        first_rows(target, n_rows),
+        tiles,
+        tiled_features,
+        limits,
+        bounded,
+        signs,
+        n_runs,
+        (table, keys, orders),
+    )
+    # Only then is a parent's histogram of every column there to subtract from.
+    looks_at_all = params.max_features == n_features and params.max_leaf_nodes is None
+    # Bytes of a row: two for each list, eight for 64 columns of two values.
+    n_binary = int(features["binary"].sum())
+    row_bytes = 2 * (n_features - n_binary) + 8 * -(-n_binary // 64)
+    row_bytes += target.row_bytes
+    capacity, most = _COPY_BYTES // row_bytes, kernels.MAX_LOCAL_ROWS
+    if drawn:
+        capacity = _DRAWN_BYTES // (4 * n_features + target.row_bytes)
+        if target.kind != CLASSES:
+            most = kernels.MAX_DRAWN_ROWS
+    plan = growth.Plan(
+        problem=problem,
+        n_rows=n_rows,
+        n_features=n_features,
+        drawn=drawn,
+        ordered=np.asarray(ordered, np.int32),
+        tile_of=tile_of,
+        n_tiles=n_tiles,
+        n_totals=target.n_totals,
+        signs=signs,
+        column_words=_column_words(target) if looks_at_all else 0,
+        max_features=params.max_features,
+        max_leaf_nodes=params.max_leaf_nodes,
+        min_gain=_min_gain(params.min_impurity_decrease, target),
+        key=params.seed,
+        narrow_rows=min(max(capacity, 1024), most),
+        n_threads=n_threads,
+    )
+    return plan, features
+
+
+def make_limits(target: Target, params: GrowthParams, n_rows: int) -> tuple[Any, ...]:
+    """Return the fields of the kernels' Limits."""
+    least_weight = math.ceil(params.min_weight_fraction_leaf * target.weights.total)
+    min_samples_leaf, min_weight_leaf = params.min_samples_leaf, least_weight
+    if target.weights.units is None:
+        min_samples_leaf, min_weight_leaf = max(min_samples_leaf, least_weight), 0
+    return (
+        n_rows if params.max_depth is None else min(params.max_depth, n_rows),
+        params.min_samples_split,
+        min_samples_leaf,
+        params.max_features,
+        min_weight_leaf,
+        params.min_samples_category,
+        _min_gain(params.min_impurity_decrease, target),
+        params.splitter == "random",
+    )
+
+
+def first_rows(target: Target, n_rows: int) -> NDArray[np.uint32]:
+    """Return the rows of the root: in order of the target where medians need it."""
+    if target.criterion == "absolute_error":
+        assert target.response is not None
+        response = target.response.reshape(target.n_outputs, n_rows)
+        order = np.argsort(response, axis=1, kind="stable")
+        return order.astype(np.uint32).reshape(-1)
+    return np.arange(n_rows, dtype=np.uint32)
+
+
+def _column_words(target: Target) -> int:
+    """Return the uint64 words of a histogram of 256 codes, 0 if it is too large."""
+    if target.kind == BINARY:
+        return 256
+    if target.kind == REGRESSION:
+        return 512
+    return 128 * target.n_classes if target.n_classes <= _MAX_KEPT_CLASSES else 0
+
+
+def _keys_by_row(table: EncodedTable, n_threads: int) -> list[NDArray[Any]]:
+    """Return each column as the integers that drawn splits look at.
+
+    They are in the order of the values: see the kernel's draw.pxd.
+    """
+
+    def make(column: Any) -> NDArray[Any]:
+        values: NDArray[Any] = np.arange(column.n_codes, dtype=np.int32)
+        last = column.n_codes
+        if isinstance(column, KeyColumn):
+            return column.codes
+        if _has_value_keys(column):
+            upper = column.upper.astype(np.float32 if column.single else np.float64)
+            values = np.empty(len(upper), np.int32 if column.single else np.int64)
+            encode.value_keys(upper, values)
+        if not column.is_categorical:
+            last = np.iinfo(values.dtype).max
+        keys = np.empty(len(column.codes), values.dtype)
+        kernels.gather_keys(
+            column.codes, np.append(values, values.dtype.type(last)), keys
+        )
+        return keys
+
+    return threads.run(make, [(column,) for column in table.columns], n_threads)
+
+
+def _has_value_keys(column: Any) -> bool:
+    return column.is_exact and not column.is_categorical
+
+
+def _set_keys(feature: Any, column: Any, keys: NDArray[Any]) -> None:
+    """Fill in the fields of a FEATURE_DTYPE that drawn splits need."""
+    feature["keys"] = keys.ctypes.data
+    feature["key_size"] = keys.itemsize
+    if not column.is_categorical and not column.is_exact:
+        feature["lower"] = column.lower.ctypes.data
+        feature["upper"] = column.upper.ctypes.data
+
+
+def _take_orders(
+    table: EncodedTable, ordered: list[int], target: Target, n_threads: int
+) -> list[NDArray[np.uint32]]:
+    """Return the columns' sorted rows, for growth to permute."""
+    # One piece of memory for the copies: see encoding.Workspace.
+    spaces = Workspaces(table.n_rows, len(ordered))
+
+    def take(f: int) -> NDArray[np.uint32]:
+        with spaces.borrow() as space:
+            order = table.columns[f].take_order(space)
+        if target.kind == BINARY:
+            kernels.flag_ones(order, target.label)
+        return order
+
+    return threads.run(take, [(f,) for f in ordered], n_threads)
+
+
+def _min_gain(min_impurity_decrease: float, target: Target) -> float:
+    """Return the least gain of score; scikit-learn allows a decrease short by eps."""
+    if min_impurity_decrease <= 0.0:
+        return -np.inf
+    gain = (min_impurity_decrease - np.finfo(np.float64).eps) * target.weights.total
+    gain *= target.n_outputs  # impurities are means over the outputs
+    if target.kind in (REGRESSION, SUMS):
+        per_unit = target.value_exponent + target.response_exponent
+        scale = target.weights.scale
+        if target.criterion == "squared_error":
+            # Score is value**2 / weight units.
+            gain = math.ldexp(gain / scale**2, 2 * per_unit)
+        else:
+            gain = math.ldexp(gain / scale, per_unit)
+        if target.criterion == "poisson":
+            gain /= math.log(2.0)
+    return gain
