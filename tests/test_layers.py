@@ -14,6 +14,7 @@ MODULES = [
     "labels",
     "table",
     "tree",
+    "packed_trees",
     "packing",
     "small_trees",
     "batch",

@@ -9,7 +9,7 @@ import numpy as np
 
 from fasttree import threads
 from fasttree._kernels import ensemble as kernels
-from fasttree.packing import LANES, aligned_empty
+from fasttree.packed_trees import LANES, aligned_empty
 from fasttree.small_trees import SmallTrees
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fasttree.packing import PackedTrees
+    from fasttree.packed_trees import PackedTrees
 
 # A tree that fits the first cache is read anew for each block of rows, and a block
 # fits it too; a larger one waits for memory less when many rows pass it at once.

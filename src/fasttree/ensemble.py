@@ -13,7 +13,7 @@ import numpy as np
 from fasttree import packing
 from fasttree.batch import BatchPredictor
 from fasttree.node_statistics import NodeStatistics
-from fasttree.packing import PackedTrees
+from fasttree.packed_trees import PackedTrees
 from fasttree.table import SparseRows
 from fasttree.tree import Tree
 

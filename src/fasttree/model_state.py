@@ -12,7 +12,7 @@ import numpy as np
 
 from fasttree.links import LINKS
 from fasttree.model_file import ModelFileError
-from fasttree.packing import PackedTrees
+from fasttree.packed_trees import PackedTrees
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fasttree._kernels import predict as tree_kernels
-from fasttree.packing import CATEGORY, MISSING_LOW, N_CONSTANT_SLOTS, float_values
+from fasttree.packed_trees import CATEGORY, MISSING_LOW, N_CONSTANT_SLOTS, float_values
 from fasttree.tree import NO_CHILD, NO_FEATURE, NO_THRESHOLD, Tree
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fasttree.packing import PackedTrees
+    from fasttree.packed_trees import PackedTrees
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fasttree._kernels import small as kernels
-from fasttree.packing import (
+from fasttree.packed_trees import (
     MISSING_HIGH,
     N_CONSTANT_SLOTS,
     aligned_empty,
@@ -18,7 +18,7 @@ from fasttree.packing import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fasttree.packing import PackedTrees
+    from fasttree.packed_trees import PackedTrees
 
 _MOST_LEAVES = 64
 _MOST_CUTS = 255

@@ -23,7 +23,7 @@ cdef enum:
     ALWAYS_RIGHT = 1
     N_CONSTANT_SLOTS = 2
 
-# The same fields as in packing.py.
+# The same fields as in packed_trees.py.
 ctypedef struct NarrowNode:
     uint32_t key        # or first word of the node's set, or a leaf's payload
     uint32_t link       # pair of the children << slot_bits | slot
