@@ -3,6 +3,7 @@
 import heapq
 
 import numpy as np
+from scipy.special import expit
 
 
 class Booster:
@@ -115,3 +116,29 @@ class Booster:
             goes = np.where(c == self.n_codes[f], bool(way), c <= last)
             stack += [(left, rows[goes]), (right, rows[~goes])]
         return out
+
+
+def lambda_gradients(y, score, truncation):
+    """Return LambdaMART's gradients and hessians of one query, pair by pair."""
+    gain, n = 2.0**y - 1, len(y)
+    discount = 1 / np.log2(np.arange(n) + 2)
+    best = (np.sort(gain)[::-1] * discount)[:truncation].sum()
+    order = np.argsort(-score, kind="stable")
+    g, h, total = np.zeros(n), np.zeros(n), 0.0
+    for i in range(min(n - 1, truncation)):
+        for j in range(i + 1, n):
+            a, b = order[i], order[j]
+            if gain[a] == gain[b]:
+                continue
+            high, low = (a, b) if gain[a] > gain[b] else (b, a)
+            apart = score[high] - score[low]
+            change = (gain[high] - gain[low]) * (discount[i] - discount[j]) / best
+            if score.max() != score.min():
+                change /= 0.01 + abs(apart)
+            p = expit(-apart)
+            g[high] -= change * p
+            g[low] += change * p
+            h[[high, low]] += change * p * (1 - p)
+            total += 2 * change * p
+    scale = np.log2(1 + total) / total if total > 0 else 1.0
+    return g * scale, h * scale

@@ -59,13 +59,12 @@ class Booster:
     def rank_gradients(
         self,
         start: NDArray[np.int64],
-        gain: NDArray[np.float64],
-        discount: NDArray[np.float64],
-        inverse_max: NDArray[np.float64],
+        gain: NDArray[np.float32],
+        discount: NDArray[np.float32],
+        inverse_max: NDArray[np.float32],
         weight: NDArray[np.float64] | None,
         truncation: int,
         order: NDArray[np.int32],
-        lambdas: NDArray[np.float64],
     ) -> None: ...
     def sample(
         self,

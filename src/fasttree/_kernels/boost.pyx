@@ -31,7 +31,7 @@ from fasttree._kernels.objective cimport (
     round_block, sum_block
 )
 from fasttree._kernels.random cimport child_key, draw_below, mix
-from fasttree._kernels.ranking cimport Ranking, rank_query
+from fasttree._kernels.ranking cimport RANK_ARRAYS, Ranking, rank_query
 from fasttree._kernels.team cimport (
     Team, close_team, help, open_team, share
 )
@@ -991,7 +991,7 @@ cdef struct RankTask:
     int64_t n_queries
     const double* raw
     int32_t* order             # (n_rows,)
-    double* lambdas            # (2 * n_rows,)
+    float* work                # (n_workers, RANK_ARRAYS, ranking.longest)
     float* g
     float* h
 
@@ -1002,7 +1002,8 @@ cdef void rank_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
     for query in range(start, min(start + QUERIES, task.n_queries)):
         first = task.ranking.start[query]
         rank_query(&task.ranking, query, task.raw, task.order + first,
-                   task.lambdas + 2 * first, task.g, task.h)
+                   task.work + worker * RANK_ARRAYS * task.ranking.longest, task.g,
+                   task.h)
 
 
 def order_nodes(
@@ -1310,25 +1311,33 @@ cdef class Booster:
 
     def rank_gradients(
         self,
-        const int64_t[::1] start, const double[::1] gain, const double[::1] discount,
-        const double[::1] inverse_max, const double[::1] weight, int64_t truncation,
-        int32_t[::1] order, double[::1] lambdas,
+        const int64_t[::1] start,      # (n_queries + 1,)
+        const float[::1] gain,         # (n_rows,)
+        const float[::1] discount,     # (longest,)
+        const float[::1] inverse_max,  # (n_queries,)
+        const double[::1] weight,      # (n_rows,) or None
+        int64_t truncation,
+        int32_t[::1] order,            # INOUT (n_rows,) each query's rows
     ):
-        """Fill `gradients` with those of LambdaMART. `weight` may be None.
+        """Fill `gradients` with those of LambdaMART, see ranking.pxd.
 
-        `order` (n_rows,) and `lambdas` (2 * n_rows,) are work.
+        `order` is best that of the last call. `discount` is RANK_LANES longer than
+        the longest query.
         """
         cdef RankTask task
+        cdef int64_t size = RANK_ARRAYS * discount.shape[0] * self.engine.team.n_workers
+        cdef float[::1] work = np.empty(size, np.float32)
         task.ranking.start = &start[0]
         task.ranking.gain = &gain[0]
         task.ranking.discount = &discount[0]
         task.ranking.inverse_max = &inverse_max[0]
         task.ranking.weight = NULL if weight is None else &weight[0]
         task.ranking.truncation = truncation
+        task.ranking.longest = discount.shape[0]
         task.n_queries = start.shape[0] - 1
         task.raw = self.rows.raw_at
         task.order = &order[0]
-        task.lambdas = &lambdas[0]
+        task.work = &work[0]
         task.g = &self.g[0, 0]
         task.h = &self.h[0, 0]
         with nogil:

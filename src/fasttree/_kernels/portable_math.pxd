@@ -15,9 +15,14 @@ cdef extern from *:
        +-87. */
     static inline float fasttree_expf(float x) {
         float n, r, p;
-        int32_t bits;
-        x = x < -87.0f ? -87.0f : x;
-        x = x > 87.0f ? 87.0f : x;
+        int32_t bits, size;
+        /* Bounded as an integer: compilers work out the results at bounds that are
+           floats, and branch to them. */
+        memcpy(&bits, &x, 4);
+        size = bits & 0x7fffffff;
+        size = size < 0x42ae0000 ? size : 0x42ae0000;
+        bits = (int32_t)((uint32_t)bits & 0x80000000u) | size;
+        memcpy(&x, &bits, 4);
         n = x * 1.44269504f + 12582912.0f;   /* 1.5 * 2^23: rounds to an integer */
         memcpy(&bits, &n, 4);
         n = n - 12582912.0f;
@@ -38,9 +43,12 @@ cdef extern from *:
     /* Relative error below 1e-15; saturates beyond +-700. */
     static inline double fasttree_exp(double x) {
         double n, r, p;
-        int64_t bits;
-        x = x < -700.0 ? -700.0 : x;
-        x = x > 700.0 ? 700.0 : x;
+        int64_t bits, size;
+        memcpy(&bits, &x, 8);
+        size = bits & 0x7fffffffffffffffLL;
+        size = size < 0x4085e00000000000LL ? size : 0x4085e00000000000LL;
+        bits = (int64_t)((uint64_t)bits & 0x8000000000000000ULL) | size;
+        memcpy(&x, &bits, 8);
         n = x * 1.4426950408889634 + 6755399441055744.0;   /* 1.5 * 2^52 */
         memcpy(&bits, &n, 8);
         n = n - 6755399441055744.0;
