@@ -34,6 +34,7 @@ from fasttree import (
     GradientBoostingClassifier,
     GradientBoostingRanker,
     GradientBoostingRegressor,
+    load,
 )
 
 PLAIN = {"early_stopping": False}
@@ -407,6 +408,17 @@ def test_ranking_learns_the_order():
     assert model.rank(one, prior, k=2)[0] == order[3]
     prior[order[0]] = 0
     assert model.rank(one, prior)[-1] == order[0]
+
+
+def test_a_ranker_is_saved_without_its_rows(tmp_path):
+    X, y, qid = queries()
+    model = GradientBoostingRanker(max_iter=2, max_leaf_nodes=3).fit(X, y, qid=qid)
+    model.save(tmp_path / "ranker")
+    again = load(tmp_path / "ranker")
+    assert np.array_equal(again.predict(X), model.predict(X))
+    again.set_params(warm_start=True, max_iter=4).fit(X, y, qid=qid)
+    assert again.n_iter_ == 4
+    assert len(pickle.dumps(model)) < 4 * len(y)
 
 
 def test_lambda_gradients_by_hand():

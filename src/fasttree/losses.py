@@ -335,15 +335,27 @@ def _dcg(
 
 
 class LambdaLoss:
-    """LambdaMART's gradients, and NDCG as the value: 1 - NDCG is what it lowers."""
+    """LambdaMART's gradients, and NDCG as the value: 1 - NDCG is what it lowers.
+
+    Parameters
+    ----------
+    queries : Queries or None
+        Those to train on; None: predictions only.
+    truncation : int
+    at : int or None
+    """
 
     name = "lambdamart"
     n_outputs = 1
 
-    def __init__(self, queries: Queries, truncation: int, at: int | None) -> None:
-        self.queries = queries
+    def __init__(
+        self, queries: Queries | None, truncation: int, at: int | None
+    ) -> None:
         self.truncation = truncation
         self.at = at
+        if queries is None:
+            return
+        self.queries = queries
         size = np.diff(queries.start)
         rows = np.arange(len(queries.gain)) - np.repeat(queries.start[:-1], size)
         self._order = rows.astype(np.int32)

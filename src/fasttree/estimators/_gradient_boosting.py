@@ -331,6 +331,8 @@ class BaseGradientBoosting(SavableMixin, TableInputMixin):
             raise interrupted
 
     def _finish(self, n_outputs: int) -> None:
+        # That of a fit may hold its rows.
+        self._loss = self._make_loss()
         outputs = np.tile(np.arange(n_outputs), len(self._trees) // n_outputs)
         self.ensemble_ = Ensemble.from_trees(self._trees, outputs=outputs)
         self.n_iter_ = len(self._trees) // n_outputs
@@ -523,8 +525,8 @@ class BaseGradientBoosting(SavableMixin, TableInputMixin):
 
     # --- Parameters ----------------------------------------------------------------
 
-    def _make_loss(self, y: NDArray[np.float64], qid: Any) -> Any:
-        """Return the loss of checked targets."""
+    def _make_loss(self, y: NDArray[np.float64] | None = None, qid: Any = None) -> Any:
+        """Return the loss, for rows to train on if there are any."""
         raise NotImplementedError
 
     def _params(self, n_features: int) -> boosting.BoostingParams:
@@ -614,7 +616,6 @@ class BaseGradientBoosting(SavableMixin, TableInputMixin):
             if arrays[name].shape != (ensemble.n_features,):
                 raise ValueError(f"{name} must have a number for each feature")
         self.baseline_ = state.baseline
-        self._loss = self._make_loss(state.baseline, None)
         n_outputs = len(state.baseline)
         columns = np.tile(np.arange(n_outputs), len(ensemble) // n_outputs)
         if not np.array_equal(columns, ensemble.outputs):

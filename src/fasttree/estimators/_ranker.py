@@ -198,9 +198,9 @@ class GradientBoostingRanker(BaseGradientBoosting):
         queries = Queries.from_ids(column_or_1d(qid), y, int(self.truncation))
         return _Validation(X, y, labels, None, np.empty((0, 0)), queries.start)
 
-    def _make_loss(self, y: NDArray[np.float64], qid: Any) -> Any:
+    def _make_loss(self, y: NDArray[np.float64] | None = None, qid: Any = None) -> Any:
         truncation = int(self.truncation)
-        queries = Queries.from_ids(qid, y, truncation)
+        queries = None if y is None else Queries.from_ids(qid, y, truncation)
         return LambdaLoss(queries, truncation, self.ndcg_at)
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
