@@ -187,6 +187,55 @@ class PackedTrees:
                 )
         return number
 
+    def ranks(
+        self,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+        """Return thresholds as numbers among those of their feature.
+
+        Returns
+        -------
+        rank : int64 array of shape (n_positions,)
+            0 where a position has no threshold.
+        cuts : float64 array
+            Ascending thresholds, feature by feature.
+        cut_start : int64 array of shape (n_features + 1,)
+        """
+        slot, _ = self.slots_and_pairs(self.nodes)
+        numeric = np.flatnonzero(
+            (slot >= N_CONSTANT_SLOTS) & (slot < self.first_set_slot)
+        )
+        rank = np.zeros(len(slot), np.int64)
+        key = self.nodes[numeric, 0]
+        if len(self.cut_start):
+            rank[numeric] = key
+            return rank, self.cuts, self.cut_start
+        feature = self.slot_feature[slot[numeric]].astype(np.uint64)
+        distinct, number = np.unique(
+            feature << np.uint64(32) | key, return_inverse=True
+        )
+        start = np.searchsorted(
+            distinct >> np.uint64(32), np.arange(self.n_features + 1, dtype=np.uint64)
+        ).astype(np.int64)
+        rank[numeric] = number - start[feature.astype(np.int64)]
+        return rank, float_values(distinct.astype(np.uint32)), start
+
+    def number_leaves(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Return the leaves of trees of up to 64 as bits of a word.
+
+        Returns
+        -------
+        below : uint64 array of shape (n_positions,)
+            The leaves below each position, numbered from left to right.
+        leaf_position : int64 array of shape (n_trees, 64)
+            Position of each leaf; the tree's unused one where there are fewer.
+        """
+        below = np.empty(len(self.nodes), np.uint64)
+        position = np.ones((self.n_trees, 64), np.int32)
+        kernels.number_leaves(
+            self.nodes, self.tree_start, self.slot_bits, below, position
+        )
+        return below, self.tree_start[:-1, None] + position
+
     def unpack_sets(
         self, first_word: NDArray[np.uint32]
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:

@@ -9,6 +9,7 @@ import numpy as np
 from fasttree import model_file
 from fasttree._kernels import row as kernels
 from fasttree.batch import BatchPredictor
+from fasttree.leaf_masks import LeafMasks
 from fasttree.links import LINKS, apply_link
 from fasttree.model_state import ModelState
 
@@ -57,6 +58,7 @@ class Predictor(kernels.RowPredictor):
             *batch.payload,
             state.columns,
             state.baseline,
+            masks=LeafMasks.of(packed, batch.payload[0]),
             n_features=packed.n_features,
             divisor=float(packed.n_trees) if state.combination == "mean" else 1.0,
             link=LINKS[state.link],

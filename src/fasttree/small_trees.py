@@ -12,7 +12,6 @@ from fasttree.packed_trees import (
     MISSING_HIGH,
     N_CONSTANT_SLOTS,
     aligned_empty,
-    float_values,
 )
 
 if TYPE_CHECKING:
@@ -73,40 +72,28 @@ class SmallTrees:
             or not len(table)
         ):
             return None
-        slot, _ = packed.slots_and_pairs(packed.nodes)
-        feature = packed.slot_feature[slot]
-        inner = np.flatnonzero(slot >= N_CONSTANT_SLOTS)
-        key = packed.nodes[inner, 0]
-        limits = np.zeros(len(slot), np.uint8)
+        rank, thresholds, start = packed.ranks()
+        counts = np.diff(start)
+        if counts.max() > _MOST_CUTS:
+            return None
         cuts = aligned_empty((n_slots, _MOST_CUTS + 1), np.float64)
         cuts[:] = np.inf
-        for f in np.unique(feature[inner]).tolist():
-            own = np.flatnonzero(feature[inner] == f)
-            values = (
-                packed.cuts[packed.cut_start[f] + key[own]]
-                if len(packed.cut_start)
-                else float_values(key[own])
-            )
-            distinct, rank = np.unique(values, return_inverse=True)
-            if len(distinct) > _MOST_CUTS:
-                return None
-            limits[inner[own]] = rank
-            cuts[packed.slot_feature[N_CONSTANT_SLOTS:] == f, : len(distinct)] = (
-                distinct
-            )
+        for slot, feature in enumerate(packed.slot_feature[N_CONSTANT_SLOTS:].tolist()):
+            cuts[slot, : counts[feature]] = thresholds[
+                start[feature] : start[feature + 1]
+            ]
         n_chunks = 2 if n_slots <= 2 * _CHUNK else 4
         index = aligned_empty((n_trees, _MOST_LEAVES * n_chunks), np.uint8)
         index[:] = 0x80
         limit = aligned_empty((n_trees, _MOST_LEAVES), np.uint8)
         limit[:] = 0
         leaf_table = aligned_empty((n_trees, _TABLE), np.uint64)
-        leaf_position = np.ones((n_trees, _MOST_LEAVES), np.int32)
+        below, at = packed.number_leaves()
         n_words = np.empty(n_trees, np.uint8)
         kernels.prepare(
-            packed.nodes, packed.tree_start, packed.slot_bits, limits, n_chunks, index,
-            limit, leaf_table, leaf_position, n_words,
+            packed.nodes, packed.tree_start, packed.slot_bits, below,
+            rank.astype(np.uint8), n_chunks, index, limit, leaf_table, n_words,
         )  # fmt: skip
-        at = packed.tree_start[:-1, None] + leaf_position
         if not len(packed.cut_start):
             # Keys are those of float32 values.
             singles = aligned_empty(cuts.shape, np.float32)

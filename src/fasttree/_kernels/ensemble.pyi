@@ -56,3 +56,10 @@ def intern(
     keys: NDArray[np.int32],
     firsts: NDArray[np.int32],
 ) -> int: ...
+def number_leaves(
+    nodes: NDArray[np.uint32],
+    tree_start: NDArray[np.int64],
+    slot_bits: int,
+    below: NDArray[np.uint64],
+    leaf_position: NDArray[np.int32],
+) -> None: ...

@@ -16,6 +16,8 @@ cdef enum:
     LANES = 8
     # Steps between two looks at which rows have arrived.
     STRIDE = 4
+    # Of trees whose leaves are bits of a word.
+    MOST_LEAVES = 64
 
 
 cdef Layout _layout(
@@ -382,6 +384,51 @@ def unpack(
                 &number[0], &stack[0],
             )
     return bad
+
+
+def number_leaves(
+    const uint32_t[:, ::1] nodes,       # IN  (n_positions, 2), see nodes.pxd
+    const int64_t[::1] tree_start,      # IN  (n_trees + 1,)
+    int slot_bits,
+    uint64_t[::1] below,                # OUT (n_positions,) leaves below, as bits
+    int32_t[:, ::1] leaf_position,      # OUT (n_trees, 64) of each leaf in its tree
+):
+    """Number the leaves of trees of up to 64 from left to right."""
+    cdef const NarrowNode* own
+    cdef ptrdiff_t tree, start
+    cdef uint32_t slot_mask = mask_of(slot_bits)
+    cdef uint32_t pair
+    cdef int32_t position, bit, depth, n_leaves
+    cdef int32_t stack[MOST_LEAVES]
+    with nogil:
+        for tree in range(tree_start.shape[0] - 1):
+            start = tree_start[tree]
+            own = <const NarrowNode*> &nodes[start, 0]
+            n_leaves = 0
+            stack[0] = 0
+            depth = 1
+            while depth > 0:
+                depth -= 1
+                position = stack[depth]
+                if own[position].link & slot_mask < N_CONSTANT_SLOTS:
+                    below[start + position] = <uint64_t> 1 << n_leaves
+                    leaf_position[tree, n_leaves] = position
+                    n_leaves += 1
+                    continue
+                pair = own[position].link >> slot_bits
+                stack[depth] = <int32_t> (2 * pair + 1)
+                stack[depth + 1] = <int32_t> (2 * pair)
+                depth += 2
+            below[start + 1] = 0
+            # Children stand after their parent.
+            for position in range(
+                <int32_t> (tree_start[tree + 1] - start) - 1, -1, -1
+            ):
+                if own[position].link & slot_mask >= N_CONSTANT_SLOTS:
+                    bit = 2 * <int32_t> (own[position].link >> slot_bits)
+                    below[start + position] = (
+                        below[start + bit] | below[start + bit + 1]
+                    )
 
 
 cdef inline uint64_t _mixed(uint64_t state, uint64_t word) noexcept nogil:

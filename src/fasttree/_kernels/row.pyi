@@ -22,6 +22,7 @@ class RowPredictor:
         column: NDArray[np.int32],
         baseline: NDArray[np.float64],
         *,
+        masks: Any,
         n_features: int,
         divisor: float,
         link: int,

@@ -14,6 +14,7 @@ from libc.math cimport NAN, isinf
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stddef cimport ptrdiff_t
 
+from fasttree._kernels.leaf_masks cimport LeafMasks, add_worth, find_left
 from fasttree._kernels.links cimport IDENTITY, LOGISTIC, apply_link
 from fasttree._kernels.nodes cimport (
     Layout, NarrowNode, WideNode, mask_of, node_t, real, step, write_row
@@ -29,6 +30,7 @@ cdef enum:
     STACK_VALUES = 256
     STACK_SLOTS = 512
     STACK_COLUMNS = 64
+    STACK_WORDS = 512
 
 cdef class RowPredictor:
     """Trees ready for single rows; see `fasttree.Predictor`.
@@ -39,6 +41,8 @@ cdef class RowPredictor:
 
     cdef object _owned              # the arrays that the pointers point into
     cdef Layout _layout
+    cdef bint _has_masks
+    cdef LeafMasks _masks           # unless trees are walked
     cdef bint _is_wide
     cdef const void* _nodes
     cdef const int64_t* _tree_start
@@ -79,6 +83,7 @@ cdef class RowPredictor:
         cnp.ndarray column not None,
         cnp.ndarray baseline not None,
         *,
+        object masks,
         ptrdiff_t n_features,
         double divisor,
         int link,
@@ -89,7 +94,7 @@ cdef class RowPredictor:
     ):
         self._owned = (
             nodes, tree_start, slot_feature, slot_missing, cuts, cut_start, words,
-            table, entry_start, entry_column, entry_value, column, baseline,
+            table, entry_start, entry_column, entry_value, column, baseline, masks,
         )
         self._layout.slot_bits = slot_bits
         self._layout.n_slots = <int32_t> cnp.PyArray_SIZE(slot_feature)
@@ -127,6 +132,43 @@ cdef class RowPredictor:
         self._has_codes = codes is not None
         self._classes = classes
         self._refuses_unknown = refuses_unknown
+        self._has_masks = masks is not None
+        if self._has_masks:
+            self._set_masks(masks.arrays, masks.first_set, masks.word_size, masks.shift)
+
+    cdef int _set_masks(
+        self, tuple arrays, ptrdiff_t first_set, int word_size, int shift
+    ) except -1:
+        cdef LeafMasks* masks = &self._masks
+        cdef cnp.ndarray feature, n_ranks, first_rank, first_row, missing_row, cuts
+        cdef cnp.ndarray coarse, fine, entry_start, entry_tree, entry_word, rows, worth
+        (
+            feature, n_ranks, first_rank, first_row, missing_row, cuts, coarse, fine,
+            entry_start, entry_tree, entry_word, rows, worth,
+        ) = arrays
+        masks.n_trees = self._n_trees
+        masks.n_columns = cnp.PyArray_SIZE(feature)
+        masks.first_set = first_set
+        masks.row_size = cnp.PyArray_DIM(rows, 1) * word_size
+        masks.word_size = word_size
+        masks.shift = shift
+        masks.feature = <const int32_t*> cnp.PyArray_DATA(feature)
+        masks.n_ranks = <const int32_t*> cnp.PyArray_DATA(n_ranks)
+        masks.first_rank = <const int64_t*> cnp.PyArray_DATA(first_rank)
+        masks.first_row = <const int64_t*> cnp.PyArray_DATA(first_row)
+        masks.missing_row = <const int64_t*> cnp.PyArray_DATA(missing_row)
+        masks.cuts = <const double*> cnp.PyArray_DATA(cuts)
+        masks.coarse = NULL
+        if cnp.PyArray_SIZE(coarse) > 0:
+            masks.coarse = <const float*> cnp.PyArray_DATA(coarse)
+        masks.fine = <const float*> cnp.PyArray_DATA(fine)
+        masks.entry_start = <const int64_t*> cnp.PyArray_DATA(entry_start)
+        masks.entry_tree = <const int32_t*> cnp.PyArray_DATA(entry_tree)
+        masks.entry_word = cnp.PyArray_DATA(entry_word)
+        masks.rows = cnp.PyArray_DATA(rows)
+        masks.worth = <const double*> cnp.PyArray_DATA(worth)
+        masks.width = cnp.PyArray_DIM(worth, 2)
+        return 0
 
     def predict_one(self, row):
         """Return the prediction for one row.
@@ -413,29 +455,58 @@ cdef class RowPredictor:
 
     cdef int _add(self, const real* values, double* out) except -1:
         """Write what the trees say of a row that is complete and finite."""
-        cdef uint32_t stack[STACK_SLOTS]
-        cdef uint32_t* slots = stack
         cdef ptrdiff_t i
-        if self._layout.n_slots > STACK_SLOTS:
-            slots = <uint32_t*> PyMem_Malloc(self._layout.n_slots * sizeof(uint32_t))
-            if slots == NULL:
-                raise MemoryError
-        write_row(values, &self._layout, slots)
         for i in range(self._n_columns):
             out[i] = self._baseline[i]
-        if self._is_wide:
-            _walk(self, <const WideNode*> self._nodes, slots, out)
+        if self._has_masks:
+            self._look_up(values, out)
         else:
-            _walk(self, <const NarrowNode*> self._nodes, slots, out)
-        if slots != stack:
-            PyMem_Free(slots)
+            self._walk(values, out)
         if self._divisor != 1.0:
             for i in range(self._n_columns):
                 out[i] /= self._divisor
         return 0
 
+    cdef int _look_up(self, const real* values, double* out) except -1:
+        cdef uint64_t stack[STACK_WORDS]
+        cdef uint64_t* left = stack
+        if self._masks.row_size > STACK_WORDS * 8:
+            left = <uint64_t*> PyMem_Malloc(self._masks.row_size)
+            if left == NULL:
+                raise MemoryError
+        find_left(values, &self._masks, left)
+        if self._masks.word_size == 4:
+            add_worth(
+                &self._masks, <const uint32_t*> left, self._column, out,
+                self._n_columns,
+            )
+        else:
+            add_worth(
+                &self._masks, <const uint64_t*> left, self._column, out,
+                self._n_columns,
+            )
+        if left != stack:
+            PyMem_Free(left)
+        return 0
 
-cdef void _walk(
+    cdef int _walk(self, const real* values, double* out) except -1:
+        cdef uint32_t stack[STACK_SLOTS]
+        cdef uint32_t* slots = stack
+        if self._layout.n_slots > STACK_SLOTS:
+            slots = <uint32_t*> PyMem_Malloc(self._layout.n_slots * sizeof(uint32_t))
+            if slots == NULL:
+                raise MemoryError
+        write_row(values, &self._layout, slots)
+        if self._is_wide:
+            _walk_trees(self, <const WideNode*> self._nodes, slots, out)
+        else:
+            _walk_trees(self, <const NarrowNode*> self._nodes, slots, out)
+        if slots != stack:
+            PyMem_Free(slots)
+        return 0
+
+
+cdef void _walk_trees(
     RowPredictor self, const node_t* nodes, const uint32_t* slots, double* out
 ) noexcept:
     cdef const node_t* trees[LANES]

@@ -7,12 +7,12 @@ def prepare(
     nodes: NDArray[np.uint32],
     tree_start: NDArray[np.int64],
     slot_bits: int,
+    below: NDArray[np.uint64],
     limits: NDArray[np.uint8],
     n_chunks: int,
     index: NDArray[np.uint8],
     limit: NDArray[np.uint8],
     table: NDArray[np.uint64],
-    leaf_position: NDArray[np.int32],
     n_words: NDArray[np.uint8],
 ) -> None: ...
 def add_leaves(

@@ -14,6 +14,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
 
+from fasttree._kernels.cut_search cimport code_of, single_code_of
 from fasttree._kernels.nodes cimport (
     N_CONSTANT_SLOTS, NarrowNode, mask_of, real, single_above
 )
@@ -105,50 +106,6 @@ cdef extern from *:
         kinds[4 * (out != NULL) + 2 * (n_chunks == 4) + (n_words == 2)](
             codes, n_rows, index, limit, table, worth, out, stride, leaf);
     }
-
-    /* How many of sixteen cuts are less than v. */
-    static inline int fasttree_count_less(const double *cuts, __m256d v) {
-        __m256i less[4];
-        int i;
-        for (i = 0; i < 4; i++)
-            less[i] = _mm256_castpd_si256(
-                _mm256_cmp_pd(_mm256_loadu_pd(cuts + 4 * i), v, _CMP_LT_OQ));
-        /* Two bits are left of each comparison. */
-        return __builtin_popcount((uint32_t)_mm256_movemask_epi8(_mm256_packs_epi16(
-            _mm256_packs_epi32(less[0], less[1]),
-            _mm256_packs_epi32(less[2], less[3])))) >> 1;
-    }
-
-    /* How many of 256 ascending cuts are less than value: of every sixteenth first,
-       to see which sixteen the place is among. */
-    static inline uint8_t fasttree_code(
-        const double *coarse, const double *cuts, double value
-    ) {
-        __m256d v = _mm256_set1_pd(value);
-        int block = fasttree_count_less(coarse, v);
-        block = block > 15 ? 15 : block;
-        return (uint8_t)(16 * block + fasttree_count_less(cuts + 16 * block, v));
-    }
-
-    /* The same for cuts that are float32 values: value is rounded up to one, which
-       carries it over none of them. */
-    static inline uint8_t fasttree_single_code(
-        const float *coarse, const float *cuts, float value
-    ) {
-        __m256 v = _mm256_set1_ps(value);
-        int low, high, block;
-        low = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(coarse), v, _CMP_LT_OQ));
-        high = _mm256_movemask_ps(
-            _mm256_cmp_ps(_mm256_loadu_ps(coarse + 8), v, _CMP_LT_OQ));
-        block = __builtin_popcount((uint32_t)(low | high << 8));
-        block = block > 15 ? 15 : block;
-        cuts += 16 * block;
-        low = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(cuts), v, _CMP_LT_OQ));
-        high = _mm256_movemask_ps(
-            _mm256_cmp_ps(_mm256_loadu_ps(cuts + 8), v, _CMP_LT_OQ));
-        return (uint8_t)(
-            16 * block + __builtin_popcount((uint32_t)(low | high << 8)));
-    }
     #else
     #define FASTTREE_MASKS 0
     static void fasttree_find(
@@ -160,18 +117,6 @@ cdef extern from *:
         (void)n_chunks; (void)n_words; (void)codes; (void)n_rows; (void)index;
         (void)limit; (void)table; (void)leaf;
     }
-    static inline uint8_t fasttree_code(
-        const double *coarse, const double *cuts, double value
-    ) {
-        (void)coarse; (void)cuts; (void)value;
-        return 0;
-    }
-    static inline uint8_t fasttree_single_code(
-        const float *coarse, const float *cuts, float value
-    ) {
-        (void)coarse; (void)cuts; (void)value;
-        return 0;
-    }
     #endif
     """
     const int HAS_MASKS "FASTTREE_MASKS"
@@ -179,12 +124,6 @@ cdef extern from *:
         int n_chunks, int n_words, const uint8_t* codes, ptrdiff_t n_rows,
         const uint8_t* index, const uint8_t* limit, const uint64_t* table,
         const double* worth, double* out, ptrdiff_t stride, uint8_t* leaf,
-    ) noexcept nogil
-    uint8_t code_of "fasttree_code"(
-        const double* coarse, const double* cuts, double value
-    ) noexcept nogil
-    uint8_t single_code_of "fasttree_single_code"(
-        const float* coarse, const float* cuts, float value
     ) noexcept nogil
 
 AVAILABLE = bool(HAS_MASKS)
@@ -200,45 +139,38 @@ def prepare(
     const uint32_t[:, ::1] nodes,       # IN  (n_positions, 2), see nodes.pxd
     const int64_t[::1] tree_start,      # IN  (n_trees + 1,)
     int slot_bits,
+    const uint64_t[::1] below,          # IN  (n_positions,) leaves below, as bits
     const uint8_t[::1] limits,          # IN  (n_positions,) code of each threshold
     int n_chunks,                       # 2 or 4: sixteen slots each
     uint8_t[:, ::1] index,              # OUT (n_trees, 64 * n_chunks) all 0x80
     uint8_t[:, ::1] limit,              # OUT (n_trees, 64) zero on entry
     uint64_t[:, ::1] table,             # OUT (n_trees, TABLE)
-    int32_t[:, ::1] leaf_position,      # OUT (n_trees, 64)
     uint8_t[::1] n_words,               # OUT (n_trees,)
 ):
     """Write what `add_leaves` looks up, for trees of up to 64 leaves."""
     cdef const NarrowNode* own
+    cdef const uint64_t* own_below
     cdef ptrdiff_t tree, position, n_positions
-    cdef int pair, bit, byte, value, n_leaves, n_inner, slot, word, chunk
-    cdef uint64_t below[2 * MOST_LEAVES]
+    cdef int pair, bit, byte, value, n_inner, slot, word, chunk
     cdef uint64_t ruled_out[2][MOST_LEAVES]
     cdef uint64_t left
     cdef uint32_t slot_mask = mask_of(slot_bits)
     with nogil:
         for tree in range(tree_start.shape[0] - 1):
             own = <const NarrowNode*> &nodes[tree_start[tree], 0]
+            own_below = &below[tree_start[tree]]
             n_positions = tree_start[tree + 1] - tree_start[tree]
             n_inner = <int> (n_positions // 2 - 1)
             n_words[tree] = 2 if n_inner > 32 else 1
             memset(ruled_out, 0, sizeof(ruled_out))
-            n_leaves = 0
-            # Children stand after their parent.
-            for position in range(n_positions - 1, -1, -1):
+            for position in range(n_positions):
                 slot = <int> (own[position].link & slot_mask)
                 if slot < N_CONSTANT_SLOTS:
-                    if position == 1:
-                        continue
-                    below[position] = <uint64_t> 1 << n_leaves
-                    leaf_position[tree, n_leaves] = <int32_t> position
-                    n_leaves += 1
                     continue
                 pair = <int> (own[position].link >> slot_bits)
-                below[position] = below[2 * pair] | below[2 * pair + 1]
                 bit = pair - 1
-                ruled_out[0][bit] = below[2 * pair]
-                ruled_out[1][bit] = below[2 * pair + 1]
+                ruled_out[0][bit] = own_below[2 * pair]
+                ruled_out[1][bit] = own_below[2 * pair + 1]
                 word = bit >> 5
                 slot -= N_CONSTANT_SLOTS
                 chunk = slot // CHUNK
