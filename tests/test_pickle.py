@@ -92,7 +92,7 @@ def test_state_has_no_room_for_categories_that_are_not_there():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 3}, "format_version must be one of .1, 2., got 3"),
+        ({"format_version": 4}, "format_version must be one of .1, 2, 3., got 4"),
         ({"format_version": None}, "format_version"),
         ({"format_version": np.ones(3)}, "format_version"),
         ({"extra": 1}, "unknown entries.*extra"),

@@ -162,6 +162,50 @@ def find_bounds(
     return bounds
 
 
+def find_share_bounds(
+    monotone: Monotone,
+    left: NDArray[np.int32],
+    right: NDArray[np.int32],
+    feature: NDArray[np.int32],
+    shares: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the bounds of `find_bounds` from shares that may be out of bounds.
+
+    Children's shares are first moved into the bounds of their parent, so that each
+    node has shares within its bounds whose sum is 1.
+
+    Parameters
+    ----------
+    monotone : Monotone
+    left, right, feature : ndarray of shape (n_nodes,)
+        The tree, in preorder.
+    shares : ndarray of shape (n_nodes, n_classes)
+
+    Returns
+    -------
+    ndarray of shape (n_nodes, n_bounded, 2), float64
+    """
+    bounds = np.empty((len(left), len(monotone.classes), 2))
+    bounds[0] = -np.inf, np.inf
+    level = np.zeros(1, np.intp)
+    while len(level):
+        level = level[left[level] >= 0]
+        sides = left[level], right[level]
+        moved = [
+            project_shares(monotone, shares[side], bounds[level])[:, monotone.classes]
+            for side in sides
+        ]
+        middle = moved[0] / 2 + moved[1] / 2
+        signs = monotone.signs[feature[level]]
+        for side, rising in zip(sides, (1, -1), strict=True):
+            own = bounds[level]
+            own[..., 1] = np.where(signs == rising, middle, own[..., 1])
+            own[..., 0] = np.where(signs == -rising, middle, own[..., 0])
+            bounds[side] = own
+        level = np.concatenate(sides)
+    return bounds
+
+
 def project_shares(
     monotone: Monotone, shares: NDArray[np.float64], bounds: NDArray[np.float64]
 ) -> NDArray[np.float64]:

@@ -46,7 +46,7 @@ def to_tree(
     if target.kind == LABELS:
         payload["output_classes"] = np.diff(target.class_start)
     if target.kind in (BINARY, CLASSES) and params.monotone is not None:
-        payload = _bounded_payload(payload, nodes, target, params.monotone)
+        payload = _bounded_payload(payload, nodes, target, params)
     return Tree.from_arrays(
         n_features=table.n_features,
         n_classes=target.n_classes,
@@ -64,7 +64,27 @@ def to_tree(
         n_node_samples=nodes["n"],
         weighted_n_node_samples=weight,
         **payload,
+        **_margins(grown, target),
     )
+
+
+def _margins(grown: growth.Grown, target: Target) -> dict[str, Any]:
+    """Return the gains of score as decreases of impurity, if margins were kept."""
+    if grown.margins is None:
+        return {}
+    margins = {name: grown.margins[name] for name in growth.MARGIN_DTYPE.names or ()}
+    for name in ("gain", "runner_up_gain"):
+        decrease = margins[name]
+        if target.kind in (REGRESSION, SUMS):
+            # The inverse of what `plan` makes of min_impurity_decrease.
+            power = 2 if target.criterion == "squared_error" else 1
+            per_unit = target.value_exponent + target.response_exponent
+            decrease = np.ldexp(decrease, -power * per_unit)
+            decrease *= target.weights.scale**power
+        if target.criterion == "poisson":
+            decrease *= np.log(2.0)
+        margins[name] = decrease / (target.weights.total * target.n_outputs)
+    return margins
 
 
 def _value_payload(
@@ -120,20 +140,25 @@ def _bounded_payload(
     payload: dict[str, Any],
     nodes: dict[str, NDArray[Any]],
     target: Target,
-    monotone: constraints.Monotone,
+    params: GrowthParams,
 ) -> dict[str, Any]:
     """Return the leaves' classes with shares that keep to the constraints."""
+    monotone = params.monotone
+    assert monotone is not None
     leaves = np.flatnonzero(nodes["left"] < 0)
     weight = np.zeros((len(leaves), target.n_classes))
     leaf = np.repeat(np.arange(len(leaves)), np.diff(payload["leaf_start"]))
     weight[leaf, payload["leaf_class"]] = payload["leaf_weight"]
     # Sums of the weights' units are exact.
-    sums = np.zeros((len(nodes["left"]), len(monotone.classes)))
-    sums[leaves] = weight[:, monotone.classes]
+    needs_all = params.honest and target.n_classes > 2
+    classes = np.arange(target.n_classes) if needs_all else monotone.classes
+    sums = np.zeros((len(nodes["left"]), len(classes)))
+    sums[leaves] = weight[:, classes]
     predict.sum_upwards(nodes["left"], nodes["right"], sums)
     values = sums / (nodes["weight"] / target.weights.scale)[:, None]
     tree = nodes["left"], nodes["right"], nodes["feature"]
-    bounds = constraints.find_bounds(monotone, *tree, values)[leaves]
+    find = constraints.find_share_bounds if needs_all else constraints.find_bounds
+    bounds = find(monotone, *tree, values)[leaves]
     shares = weight / weight.sum(axis=1, keepdims=True)
     shares = constraints.project_shares(monotone, shares, bounds)
     is_listed = (weight > 0.0) | (shares > 0.0)

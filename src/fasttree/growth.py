@@ -112,6 +112,13 @@ FEATURE_DTYPE = np.dtype(
     align=True,
 )
 
+# A node's split beside the best one of a second feature: gains of score, NaN where
+# there is none, and that feature, -2 where there is none.
+MARGIN_DTYPE = np.dtype(
+    [("gain", np.float64), ("runner_up_gain", np.float64), ("runner_up", np.int32)]
+)
+
+_SPLIT_BYTES = 64 << 20  # of the splits of a level's nodes, a row for each feature
 _HISTOGRAM_BYTES = 256 << 20  # above this, histograms are counted, not kept
 _TASK_ROWS = 1 << 14  # rows of subtrees that make a task worth its overhead
 
@@ -146,6 +153,9 @@ class Plan:
     narrow_rows : int
         Nodes of at most so many rows are finished as subtrees.
     n_threads : int
+    keeps_margins : bool, default=False
+        The best split of a second feature is noted for each node. All nodes must be
+        wide then, `narrow_rows` 0, and no histograms kept.
     """
 
     problem: Any
@@ -164,6 +174,7 @@ class Plan:
     key: int
     narrow_rows: int
     n_threads: int
+    keeps_margins: bool = False
 
 
 @dataclass
@@ -182,6 +193,7 @@ class Grown:
         where a node's values are medians.
     words : ndarray of uint64
         Category sets.
+    margins : ndarray of MARGIN_DTYPE, shape (n_nodes,), or None
     """
 
     nodes: dict[str, NDArray[Any]]
@@ -189,6 +201,7 @@ class Grown:
     leaf_class: NDArray[np.int32]
     leaf_weight: NDArray[np.int64]
     words: NDArray[np.uint64]
+    margins: NDArray[Any] | None
 
 
 @dataclass
@@ -201,17 +214,20 @@ class Pieces:
         The records of each worker, and what they point at.
     part, start, stop : ndarray of shape (n_pieces,)
         Runs of records, in preorder.
+    margins : ndarray of MARGIN_DTYPE, shape (n_nodes,), or None
     """
 
     parts: list[tuple[NDArray[Any], ...]]
     part: NDArray[np.int32]
     start: NDArray[np.int64]
     stop: NDArray[np.int64]
+    margins: NDArray[Any] | None = None
 
     def join(self) -> Grown:
         """Return the tree; the pieces are let go."""
         parts, self.parts = self.parts, []
-        return Grown(*assemble.assemble(parts, self.part, self.start, self.stop))
+        fields = assemble.assemble(parts, self.part, self.start, self.stop)
+        return Grown(*fields, self.margins)
 
 
 @dataclass
@@ -289,6 +305,7 @@ class _Growth:
         self.links = _Links()
         self.subtrees: list[_Level] = []
         self.n_subtrees = 0
+        self.margins: list[NDArray[Any]] = []  # of the records, where they are kept
         self.histograms = np.empty((0, 0, 0), np.uint64)
         self.free_slots: list[int] = []
         if plan.column_words and plan.n_tiles:
@@ -342,12 +359,23 @@ class _Growth:
             plan.signs[:0],
         )
 
-    def search(self, level: _Level, counts: NDArray[Any]) -> NDArray[Any]:
-        """Return the best split of each job (feature -1: none)."""
+    def search(
+        self, level: _Level, counts: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return each job's best split (feature -1: none), and its margin if kept."""
+        splits, orders = self._search_features(level, counts)
+        best = _best_of(splits, orders)
+        if not self.plan.keeps_margins:
+            return best, _no_margins(0)
+        return best, _margins_of(splits, orders, best, level.jobs["stat"]["score"])
+
+    def _search_features(
+        self, level: _Level, counts: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[np.int32] | None]:
+        """Return SPLIT_DTYPE (n_features, n_jobs), and the order that breaks ties."""
         plan = self.plan
         if plan.max_features >= plan.n_features:
-            splits = self._search_selected(level, level.masks, counts)
-            return _best_of(splits, None)
+            return self._search_selected(level, level.masks, counts), None
         # Draw features until max_features are seen and one of them varies.
         orders = np.empty((len(level), plan.n_features), np.int32)
         orders[:] = np.arange(plan.n_features, dtype=np.int32)
@@ -367,7 +395,7 @@ class _Growth:
             elif varies.all():
                 break
             drawn += 1
-        return _best_of(splits, orders)
+        return splits, orders
 
     def _search_selected(
         self, level: _Level, selected: NDArray[np.bool_], counts: NDArray[Any]
@@ -399,9 +427,12 @@ class _Growth:
         level.masks &= ~(splits["constant"].T != 0)
         return splits
 
-    def split(self, level: _Level, splits: NDArray[Any]) -> _Level:
+    def split(
+        self, level: _Level, splits: NDArray[Any], margins: NDArray[Any]
+    ) -> _Level:
         """Split every job of `level` and return the measured children in pairs."""
         n_jobs = len(level)
+        self.margins.append(margins)
         begins = np.empty(2 * n_jobs, np.int64)
         ends = np.empty(2 * n_jobs, np.int64)
         keys = np.empty(2 * n_jobs, np.uint64)
@@ -441,9 +472,12 @@ class _Growth:
         return children
 
     def record_leaves(self, level: _Level) -> None:
-        for i in range(len(level)):
-            self.plan.problem.leaf(_bytes(level.jobs[i : i + 1]))
-            self.links.add_record(level.parents[i])
+        is_leaf = np.ones(len(level), np.uint8)
+        self.plan.problem.record(_bytes(level.jobs), is_leaf)
+        for parent in level.parents:
+            self.links.add_record(parent)
+        if self.plan.keeps_margins:
+            self.margins.append(_no_margins(len(level)))
 
     def leave_to_subtrees(self, level: _Level) -> None:
         for parent in level.parents:
@@ -549,7 +583,9 @@ class _Growth:
         part[is_subtree] = part_of[subtree]
         start[is_subtree] = starts[subtree]
         stop[is_subtree] = stops[subtree]
-        return Pieces(parts, part, start, stop)
+        if not self.plan.keeps_margins:
+            return Pieces(parts, part, start, stop)
+        return Pieces(parts, part, start, stop, np.concatenate(self.margins)[pieces])
 
 
 def _get(workers: SimpleQueue[Any]) -> Any:
@@ -589,6 +625,29 @@ def _best_of(splits: NDArray[Any], orders: NDArray[np.int32] | None) -> NDArray[
     return best
 
 
+def _no_margins(n_nodes: int) -> NDArray[Any]:
+    return np.full(n_nodes, np.array((np.nan, np.nan, -2), MARGIN_DTYPE))
+
+
+def _margins_of(
+    splits: NDArray[Any],
+    orders: NDArray[np.int32] | None,
+    best: NDArray[Any],
+    before: NDArray[np.float64],
+) -> NDArray[Any]:
+    """Return how much each job's best split gains, and that of another feature."""
+    jobs = np.arange(splits.shape[1])
+    others = splits.copy()
+    others["score"][best["feature"], jobs] = -np.inf
+    second = _best_of(others, orders)
+    margins = _no_margins(len(jobs))
+    margins["gain"] = best["score"] - before
+    there = second["feature"] >= 0
+    margins["runner_up_gain"][there] = (second["score"] - before)[there]
+    margins["runner_up"][there] = second["feature"][there]
+    return margins
+
+
 def grow_depth_first(plan: Plan) -> Pieces:
     """Grow every node that may grow: wide ones by levels, then the subtrees."""
     growth = _Growth(plan)
@@ -600,9 +659,14 @@ def grow_depth_first(plan: Plan) -> Pieces:
         growth.subtrees.append(level)
         growth.n_subtrees = 1
         return growth.finish()
-    counts = growth.count_root(level)
-    while len(level):
-        splits = growth.search(level, counts)
+    most = max(1, _SPLIT_BYTES // (SPLIT_DTYPE.itemsize * plan.n_features))
+    pending = [(level, growth.count_root(level))]
+    while pending:
+        level, counts = pending.pop()
+        if not growth.keeps_histograms and len(level) > most:
+            pending.append((level.take(slice(most, None)), counts))
+            level = level.take(slice(most))
+        splits, margins = growth.search(level, counts)
         gain = splits["score"] - level.jobs["stat"]["score"]
         splittable = (splits["feature"] >= 0) & (gain >= plan.min_gain)
         growth.record_leaves(level.take(~splittable))
@@ -610,13 +674,16 @@ def grow_depth_first(plan: Plan) -> Pieces:
             int(slot) for slot in level.jobs["slot"][~splittable] if slot >= 0
         ]
         parents = level.take(splittable)
-        children = growth.split(parents, splits[splittable])
+        if plan.keeps_margins:
+            margins = margins[splittable]
+        children = growth.split(parents, splits[splittable], margins)
         grows = children.jobs["leaf"] == 0
         is_narrow = children.jobs["stat"]["n"] <= plan.narrow_rows
         growth.record_leaves(children.take(~grows))
         growth.leave_to_subtrees(children.take(grows & is_narrow))
         counts = growth.count_children(parents, children, grows & ~is_narrow)
-        level = children.take(grows & ~is_narrow)
+        if (grows & ~is_narrow).any():
+            pending.append((children.take(grows & ~is_narrow), counts))
     return growth.finish()
 
 
@@ -628,7 +695,7 @@ def grow_best_first(plan: Plan) -> Pieces:
     assert plan.max_leaf_nodes is not None
     growth = _Growth(plan)
     no_counts = np.empty(0, COUNT_DTYPE)
-    heap: list[tuple[float, int, _Level, NDArray[Any]]] = []
+    heap: list[tuple[float, int, _Level, NDArray[Any], NDArray[Any]]] = []
     ended: list[tuple[int, _Level]] = []
     n_seen = 0
 
@@ -638,21 +705,21 @@ def grow_best_first(plan: Plan) -> Pieces:
             node = level.take(slice(i, i + 1))
             n_seen += 1
             if not node.jobs["leaf"][0]:
-                split = growth.search(node, no_counts)
+                split, margin = growth.search(node, no_counts)
                 gain = float(split["score"][0] - node.jobs["stat"]["score"][0])
                 if split["feature"][0] >= 0 and gain >= plan.min_gain:
-                    heapq.heappush(heap, (-gain, n_seen, node, split))
+                    heapq.heappush(heap, (-gain, n_seen, node, split, margin))
                     continue
             ended.append((n_seen, node))
 
     consider(growth.root())
     n_leaves = 1
     while heap and n_leaves < plan.max_leaf_nodes:
-        _, _, node, split = heapq.heappop(heap)
-        consider(growth.split(node, split))
+        _, _, node, split, margin = heapq.heappop(heap)
+        consider(growth.split(node, split, margin))
         n_leaves += 1
     for _, node in sorted(
-        [*ended, *((seen, node) for _, seen, node, _ in heap)],
+        [*ended, *((seen, node) for _, seen, node, *_ in heap)],
         key=lambda item: item[0],
     ):
         growth.record_leaves(node)

@@ -45,6 +45,10 @@ class GrowthParams:
         Whether every split of a feature is tried, or one drawn at random.
     monotone : Monotone or None
         Constraints; of classification with two classes on the share of class 1.
+    honest : bool
+        Whether half of the rows choose the splits, and the others make the leaves.
+    keeps_margins : bool
+        Whether the best split of a second feature is noted for each node.
     """
 
     criterion: str
@@ -59,6 +63,8 @@ class GrowthParams:
     seed: int
     splitter: str = "best"
     monotone: constraints.Monotone | None = None
+    honest: bool = False
+    keeps_margins: bool = False
 
 
 def uses_tiles(*, is_weighted: bool, criterion: str, n_outputs: int = 1) -> bool:
@@ -79,6 +85,7 @@ def samples_features(params: GrowthParams, n_features: int) -> bool:
         and params.max_features < n_features
         and params.max_leaf_nodes is None
         and params.monotone is None
+        and not params.keeps_margins
     )
 
 
@@ -92,10 +99,7 @@ def make_plan(
         criterion=params.criterion,
         n_outputs=target.n_outputs,
     )
-    signs = np.zeros((n_features, 0), np.int8)
-    bounded = np.zeros(0, np.int32)
-    if params.monotone is not None:
-        signs, bounded = params.monotone.signs, params.monotone.classes
+    signs = _signs(params, n_features)
     features = np.zeros(n_features, growth.FEATURE_DTYPE)
     tile_of = np.full(n_features, -1, np.int32)
     keys = _keys_by_row(table, n_threads) if drawn else None
@@ -139,35 +143,20 @@ def make_plan(
         ),
         default=0,
     )
-    limits = make_limits(target, params, n_rows)
-    problem = kernels.Problem(
-        target.kind,
-        target.loss,
-        target.criterion == "entropy",
-        target.n_classes,
-        target.n_outputs,
-        target.n_totals,
-        target.class_start,
-        target.label,
-        target.weights.units,
-        target.value,
-        target.response,
-        target.nlogn,
-        target.quantum,
-        target.centre,
-        target.per_unit,
-        features.view(np.uint8),
+    problem = _make_problem(
+        target,
+        params,
+        features,
         first_rows(target, n_rows),
+        n_rows,
         tiles,
         tiled_features,
-        limits,
-        bounded,
-        signs,
         n_runs,
         (table, keys, orders),
     )
     # Only then is a parent's histogram of every column there to subtract from.
     looks_at_all = params.max_features == n_features and params.max_leaf_nodes is None
+    keeps_histograms = looks_at_all and not params.keeps_margins
     # Bytes of a row: two for each list, eight for 64 columns of two values.
     n_binary = int(features["binary"].sum())
     row_bytes = 2 * (n_features - n_binary) + 8 * -(-n_binary // 64)
@@ -187,15 +176,86 @@ def make_plan(
         n_tiles=n_tiles,
         n_totals=target.n_totals,
         signs=signs,
-        column_words=_column_words(target) if looks_at_all else 0,
+        column_words=_column_words(target) if keeps_histograms else 0,
         max_features=params.max_features,
         max_leaf_nodes=params.max_leaf_nodes,
         min_gain=_min_gain(params.min_impurity_decrease, target),
         key=params.seed,
-        narrow_rows=min(max(capacity, 1024), most),
+        narrow_rows=0 if params.keeps_margins else min(max(capacity, 1024), most),
         n_threads=n_threads,
+        keeps_margins=params.keeps_margins,
     )
     return plan, features
+
+
+def make_measure(
+    target: Target,
+    params: GrowthParams,
+    rows: NDArray[np.uint32],
+    n_rows: int,
+    n_features: int,
+) -> Any:
+    """Return a `kernels.Problem` that can measure nodes of `rows`, not split them."""
+    return _make_problem(
+        target,
+        params,
+        np.zeros(n_features, growth.FEATURE_DTYPE),
+        rows,
+        n_rows,
+        np.zeros((0, 0), np.uint64),
+        np.zeros(0, np.int32),
+        0,
+        None,
+    )
+
+
+def _make_problem(
+    target: Target,
+    params: GrowthParams,
+    features: NDArray[Any],
+    rows: NDArray[np.uint32],
+    n_rows: int,
+    tiles: NDArray[np.uint64],
+    tiled_features: NDArray[np.int32],
+    n_runs: int,
+    owned: Any,
+) -> Any:
+    bounded = np.zeros(0, np.int32)
+    if params.monotone is not None:
+        bounded = params.monotone.classes
+    return kernels.Problem(
+        target.kind,
+        target.loss,
+        target.criterion == "entropy",
+        target.n_classes,
+        target.n_outputs,
+        target.n_totals,
+        target.class_start,
+        target.label,
+        target.weights.units,
+        target.value,
+        target.response,
+        target.nlogn,
+        target.quantum,
+        target.centre,
+        target.per_unit,
+        features.view(np.uint8),
+        rows,
+        tiles,
+        tiled_features,
+        make_limits(target, params, n_rows),
+        bounded,
+        _signs(params, len(features)),
+        n_runs,
+        owned,
+    )
+
+
+def _signs(params: GrowthParams, n_features: int) -> NDArray[np.int8]:
+    """Return the signs of monotonic constraints, of no columns if there are none."""
+    if params.monotone is None:
+        return np.zeros((n_features, 0), np.int8)
+    return params.monotone.signs
 
 
 def make_limits(target: Target, params: GrowthParams, n_rows: int) -> tuple[Any, ...]:

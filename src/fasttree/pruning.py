@@ -104,22 +104,9 @@ def _without(
     """Return the tree of the nodes that are kept."""
     kept = np.flatnonzero(is_kept)
     leaf = is_leaf[kept]
-    number = np.cumsum(is_kept) - 1
-    arrays: dict[str, Any] = {
-        name: np.where(leaf, NO_CHILD, number[getattr(tree, name)[kept]])
-        for name in ("children_left", "children_right")
-    }
-    for name, at_leaf in (
-        ("feature", NO_FEATURE),
-        ("threshold", NO_THRESHOLD),
-        ("category_start", -1),
-        ("category_count", 0),
-    ):
-        arrays[name] = np.where(leaf, at_leaf, getattr(tree, name)[kept])
-    arrays["missing_left"] = np.where(leaf, 0, tree.missing_go_to_left[kept])
+    arrays = take_splits(tree, kept, leaf, np.cumsum(is_kept) - 1)
     for name in ("impurity", "n_node_samples", "weighted_n_node_samples"):
         arrays[name] = getattr(tree, name)[kept]
-    _compact_sets(tree, arrays)
     new_leaves = kept[leaf]
     if tree.is_classification:
         arrays |= _merge_classes(tree, new_leaves)
@@ -136,6 +123,43 @@ def _without(
         criterion=tree.criterion,
         **arrays,
     )
+
+
+def take_splits(
+    tree: Tree,
+    kept: NDArray[np.intp],
+    leaf: NDArray[np.bool_],
+    number: NDArray[np.intp],
+) -> dict[str, Any]:
+    """Return the splits of some nodes, as fields of a tree.
+
+    Parameters
+    ----------
+    tree : Tree
+    kept : ndarray of shape (n_kept,)
+        The nodes, ascending.
+    leaf : ndarray of shape (n_kept,)
+        Which of them become leaves, or are.
+    number : ndarray of shape (node_count,)
+        Which of `kept` stands where a node was.
+    """
+    arrays: dict[str, Any] = {
+        name: np.where(leaf, NO_CHILD, number[getattr(tree, name)[kept]])
+        for name in ("children_left", "children_right")
+    }
+    for name, at_leaf in (
+        ("feature", NO_FEATURE),
+        ("threshold", NO_THRESHOLD),
+        ("category_start", -1),
+        ("category_count", 0),
+    ):
+        arrays[name] = np.where(leaf, at_leaf, getattr(tree, name)[kept])
+    arrays["missing_left"] = np.where(leaf, 0, tree.missing_go_to_left[kept])
+    for name, values in tree.margins.items():
+        absent = NO_FEATURE if name == "runner_up" else np.nan
+        arrays[name] = np.where(leaf, absent, values[kept])
+    _compact_sets(tree, arrays)
+    return arrays
 
 
 def _compact_sets(tree: Tree, arrays: dict[str, Any]) -> None:

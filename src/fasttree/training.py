@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fasttree import growth, sampling
+from fasttree import growth, honesty, sampling
 from fasttree._kernels import forest as _kernel
 from fasttree.grown_tree import to_tree
 from fasttree.plan import (
@@ -35,6 +36,8 @@ from fasttree.target import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from fasttree.table import EncodedTable
@@ -75,8 +78,8 @@ def grow_classification_tree(
             "all outputs together"
         )
     table, y, sample_weight = drop_weightless(table, y, sample_weight)
-    target = class_target(y, n_classes, sample_weight, params.criterion)
-    return _grow(table, target, params, n_threads)
+    make_target = partial(class_target, n_classes=n_classes, criterion=params.criterion)
+    return _grow(table, y, sample_weight, make_target, params, n_threads)
 
 
 def grow_regression_tree(
@@ -111,11 +114,37 @@ def grow_regression_tree(
     if params.criterion == "poisson":
         check_poisson(y, sample_weight)
     table, y, sample_weight = drop_weightless(table, y, sample_weight)
-    target = regression_target(y, sample_weight, params.criterion)
-    return _grow(table, target, params, n_threads)
+    make_target = partial(regression_target, criterion=params.criterion)
+    return _grow(table, y, sample_weight, make_target, params, n_threads)
 
 
 def _grow(
+    table: EncodedTable,
+    y: NDArray[Any],
+    sample_weight: NDArray[np.float64] | None,
+    make_target: Callable[..., Target],
+    params: GrowthParams,
+    n_threads: int,
+) -> Tree:
+    if not params.honest:
+        target = make_target(y, sample_weight=sample_weight)
+        return _grow_of_all(table, target, params, n_threads)
+    halves = honesty.split_rows(len(y), params.seed)
+    targets = []
+    for rows in halves:
+        if params.criterion == "poisson" and not y[rows].any():
+            raise ValueError(
+                "y must be positive in both halves of the rows with "
+                "criterion='poisson' and honest=True; one half has no positive y"
+            )
+        weight = None if sample_weight is None else sample_weight[rows]
+        targets.append(make_target(y[rows], sample_weight=weight))
+    choosing, estimating = halves
+    tree = _grow_of_all(table.take(choosing), targets[0], params, n_threads)
+    return honesty.refill(tree, table.take(estimating), targets[1], params)
+
+
+def _grow_of_all(
     table: EncodedTable, target: Target, params: GrowthParams, n_threads: int
 ) -> Tree:
     if target.n_outputs == 1 and samples_features(params, table.n_features):

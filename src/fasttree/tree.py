@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 # A state has the lowest version that can hold its tree: 2 brings several outputs,
-# values of inner nodes and shares of leaves.
-FORMAT_VERSIONS = (1, 2)
+# values of inner nodes and shares of leaves, 3 brings margins.
+FORMAT_VERSIONS = (1, 2, 3)
 CLASSIFICATION_CRITERIA = ("gini", "entropy")
 REGRESSION_CRITERIA = ("squared_error", "poisson", "absolute_error")
 
@@ -53,6 +53,9 @@ _FIELDS: dict[str, type[np.generic]] = {
     "leaf_value": np.float64,
     "inner_value": np.float64,
     "output_classes": np.int32,
+    "gain": np.float64,
+    "runner_up": np.int32,
+    "runner_up_gain": np.float64,
 }
 # What validate.pyx takes, and what it may find wrong, in its order.
 _NODE_FIELDS = (
@@ -85,7 +88,13 @@ _CATEGORY_FIELDS = ("category_start", "category_count", "category_bits")
 _CLASS_FIELDS = ("leaf_start", "leaf_class", "leaf_weight")
 _LEAF_FIELDS = (*_CLASS_FIELDS, "leaf_value", "output_classes")
 _CHANGED_FIELDS = ("leaf_share", "inner_value")
-_OPTIONAL_FIELDS = (*_CATEGORY_FIELDS, *_LEAF_FIELDS, *_CHANGED_FIELDS)
+_MARGIN_FIELDS = ("gain", "runner_up", "runner_up_gain")
+_OPTIONAL_FIELDS = (
+    *_CATEGORY_FIELDS,
+    *_LEAF_FIELDS,
+    *_CHANGED_FIELDS,
+    *_MARGIN_FIELDS,
+)
 _SCALARS = ("n_features", "n_classes", "criterion")
 
 # The same fields as NumericNode and CategoricalNode in traverse.pxd.
@@ -260,6 +269,9 @@ class Tree:
         inner_value: ArrayLike | None = None,
         n_outputs: int = 1,
         output_classes: ArrayLike | None = None,
+        gain: ArrayLike | None = None,
+        runner_up: ArrayLike | None = None,
+        runner_up_gain: ArrayLike | None = None,
     ) -> Self:
         """Return the tree that these arrays describe, after checking them.
 
@@ -308,6 +320,12 @@ class Tree:
             Number of targets.
         output_classes : int array of shape (n_outputs,), optional
             Classification with several outputs: how many classes each has.
+        gain : float array of shape (node_count,), optional
+            Weighted decrease of impurity by the node's split, NaN at leaves.
+        runner_up : int array of shape (node_count,), optional
+            The other feature whose best split was next, -2 where there was none.
+        runner_up_gain : float array of shape (node_count,), optional
+            Weighted decrease by that split, NaN where there was none.
 
         Raises
         ------
@@ -363,6 +381,7 @@ class Tree:
                 )
         depth = _check_shape(fields)
         _check_nodes(fields, n_features)
+        _check_margins(fields, n_features)
         n_leaves = int(np.count_nonzero(fields["children_left"] == NO_CHILD))
         if n_classes:
             _check_classes(fields, n_leaves, n_classes, n_outputs)
@@ -400,6 +419,8 @@ class Tree:
         state.update(zip(_SCALARS, self._scalars, strict=True))
         if self._n_outputs > 1 or not self._fields.keys().isdisjoint(_CHANGED_FIELDS):
             state |= {"format_version": 2, "n_outputs": self._n_outputs}
+        if self.has_margins:
+            state |= {"format_version": 3, "n_outputs": self._n_outputs}
         has_categories = self.is_categorical.any()
         return state | {
             name: array
@@ -560,6 +581,35 @@ class Tree:
     def weighted_n_node_samples(self) -> NDArray[np.float64]:
         """float64 (node_count,): weight of the training rows in the node."""
         return self._fields["weighted_n_node_samples"]
+
+    @property
+    def has_margins(self) -> bool:
+        """Whether each node's margin to the runner-up was kept."""
+        return "gain" in self._fields
+
+    @property
+    def margins(self) -> dict[str, NDArray[Any]]:
+        """`gain`, `runner_up` and `runner_up_gain` of :meth:`from_arrays`, if kept."""
+        return {
+            name: self._fields[name] for name in _MARGIN_FIELDS if name in self._fields
+        }
+
+    def with_margins(self, margins: Mapping[str, ArrayLike]) -> Tree:
+        """Return this tree with `margins`, as the property gives them.
+
+        Raises
+        ------
+        ValueError
+            If they are not those of such a tree.
+        """
+        n_features, n_classes, criterion = self._scalars
+        return Tree.from_arrays(
+            n_features=n_features,
+            n_classes=n_classes,
+            criterion=criterion,
+            n_outputs=self._n_outputs,
+            **(self._fields | dict(margins)),
+        )
 
     @property
     def leaf_nodes(self) -> NDArray[np.intp]:
@@ -869,6 +919,30 @@ def _check_nodes(fields: Mapping[str, NDArray[Any]], n_features: int) -> None:
     problem = validate.find_bad_field(*arrays, n_features, n_words)
     if problem:
         raise ValueError(_NODE_PROBLEMS[problem - 1].format(last=n_features - 1))
+
+
+def _check_margins(fields: Mapping[str, NDArray[Any]], n_features: int) -> None:
+    given = [name for name in _MARGIN_FIELDS if name in fields]
+    _require(
+        len(given) in (0, len(_MARGIN_FIELDS)),
+        f"{', '.join(_MARGIN_FIELDS)} go together, got only {', '.join(given)}",
+    )
+    if not given:
+        return
+    is_leaf = fields["children_left"] == NO_CHILD
+    runner_up = fields["runner_up"]
+    is_alone = runner_up == NO_FEATURE
+    _require(
+        np.all(is_alone | ((runner_up >= 0) & (runner_up < n_features)))
+        and np.all(is_alone[is_leaf]),
+        f"runner_up must be in 0..{n_features - 1}, or {NO_FEATURE} as at leaves",
+    )
+    for name, absent in (("gain", is_leaf), ("runner_up_gain", is_alone)):
+        value = fields[name]
+        _require(
+            np.all(np.isnan(value) == absent) and not np.isinf(value).any(),
+            f"{name} must be finite, and NaN where there is no such split",
+        )
 
 
 def _output_starts(fields: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:

@@ -762,19 +762,20 @@ cdef class Problem:
         return emit_payload(&self.arena, record, &self.view.target,
                             self.view.rows + job.begin, job.stat.n, self.totals, is_leaf)
 
-    def leaf(self, const uint8_t[::1] job_bytes):
-        """Record a wide node as a leaf."""
-        cdef const Job* job = <const Job*>&job_bytes[0]
+    def record(self, const uint8_t[::1] jobs, const uint8_t[::1] is_leaf):
+        """Record measured nodes as they are, without a split."""
+        cdef const Job* job = <const Job*>&jobs[0] if jobs.shape[0] else NULL
+        cdef int64_t n_jobs = is_leaf.shape[0], j
         cdef NodeRecord* record
         cdef bint failed
         with nogil:
-            failed = not reserve_nodes(&self.arena, 1)
-            if not failed:
+            failed = not reserve_nodes(&self.arena, n_jobs)
+            for j in range(0 if failed else n_jobs):
                 record = self.arena.nodes + self.arena.n_nodes
-                failed = not self.begin_record(record, job, True)
+                failed |= not self.begin_record(record, job + j, is_leaf[j])
                 self.arena.n_nodes += 1
         if failed:
-            raise MemoryError("no memory to record a leaf")
+            raise MemoryError("no memory to record nodes")
 
     def partition_orders(
         self, const int32_t[::1] features, const int64_t[::1] begins,

@@ -144,6 +144,8 @@ cdef inline void bound_children(
         bounds_left[2 * v] = bounds[2 * v]
         bounds_left[2 * v + 1] = bounds[2 * v + 1]
         middle = value_left[v] / 2 + value_right[v] / 2
+        # Growth keeps to the bounds; values of other rows may not.
+        middle = min(max(middle, bounds[2 * v]), bounds[2 * v + 1])
         if sign[v] > 0:
             bounds_left[2 * v + 1] = middle
             bounds[2 * v] = middle

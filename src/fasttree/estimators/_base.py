@@ -109,6 +109,9 @@ class TableInputMixin(BaseEstimator):
             "sample_weight": sample_weight,
             "n_jobs": self.n_jobs,
         }
+        if getattr(self, "honest", False):
+            # Rows are taken out of it and read again.
+            return EncodedTable.from_data(X, **options)
         if self.splitter == "random":
             return EncodedTable.for_drawn_splits(X, **options)
         if n_outputs == 1 and self._samples_features():
@@ -125,6 +128,7 @@ class TableInputMixin(BaseEstimator):
         return (
             self.splitter == "best"
             and self.max_leaf_nodes is None
+            and not getattr(self, "stability_report", False)
             and resolve_max_features(self.max_features, n) < n
         )
 

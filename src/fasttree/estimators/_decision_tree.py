@@ -57,6 +57,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "max_bins": [Interval(Integral, 2, 65535, closed="both"), None],
     "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
     "min_samples_category": [Interval(Integral, 1, None, closed="left")],
+    "honest": ["boolean"],
+    "stability_report": ["boolean"],
     "n_jobs": [Integral, None],
 }
 
@@ -117,7 +119,12 @@ class BaseDecisionTree(SavableMixin, TableInputMixin):
         monotone = constraints.resolve(self.monotonic_cst, n_features, labels)
         if monotone is not None:
             _check_unordered(monotone, table)
-        return replace(self._growth_params(n_rows, n_features), monotone=monotone)
+        return replace(
+            self._growth_params(n_rows, n_features),
+            monotone=monotone,
+            honest=self.honest,
+            keeps_margins=self.stability_report,
+        )
 
     def _keep(self, table: EncodedTable, params: plan.GrowthParams) -> None:
         if self.ccp_alpha > 0.0:
@@ -129,11 +136,16 @@ class BaseDecisionTree(SavableMixin, TableInputMixin):
     def _to_state(self) -> ModelState:
         ensemble = Ensemble.from_trees([self.tree_])
         return make_state(
-            self, ensemble, attributes={"max_features": self.max_features_}
+            self,
+            ensemble,
+            attributes={"max_features": self.max_features_},
+            arrays=self.tree_.margins,
         )
 
     def _take_state(self, state: ModelState, ensemble: Ensemble) -> None:
         (self.tree_,) = ensemble
+        if state.arrays:
+            self.tree_ = self.tree_.with_margins(state.arrays)
         self.max_features_ = state.attributes["max_features"]
 
     def get_depth(self) -> int:
@@ -225,6 +237,46 @@ class BaseDecisionTree(SavableMixin, TableInputMixin):
         return Bunch(ccp_alphas=ccp_alphas, impurities=impurities)
 
     @property
+    def stability_report_(self) -> Bunch:
+        """How much each node's split is ahead of the best split of another feature.
+
+        Entries of leaves are -2 and NaN, as are those of a runner-up where no other
+        feature could split the node.
+
+        Returns
+        -------
+        Bunch
+            feature : ndarray of shape (node_count,)
+                Of the node's split, as in ``tree_``.
+            gain : ndarray of shape (node_count,)
+                Its weighted decrease of impurity, as `min_impurity_decrease` counts
+                it; of the rows that chose it.
+            runner_up : ndarray of shape (node_count,)
+                The other feature whose best split is next.
+            runner_up_gain : ndarray of shape (node_count,)
+                The weighted decrease by that split.
+            margin : ndarray of shape (node_count,)
+                Share of `gain` that would be lost by taking the runner-up: 0 is a
+                tie, 1 that there is no other way to split.
+
+        Raises
+        ------
+        AttributeError
+            If the tree was not fitted with ``stability_report=True``.
+        """
+        check_is_fitted(self)
+        if not self.tree_.has_margins:
+            raise AttributeError(
+                "there is no stability_report_: fit with stability_report=True"
+            )
+        margins = self.tree_.margins
+        other = np.where(margins["runner_up"] >= 0, margins["runner_up_gain"], 0.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            margin = (margins["gain"] - other) / margins["gain"]
+        margin[margins["gain"] == 0.0] = 0.0
+        return Bunch(feature=self.tree_.feature, margin=margin, **margins)
+
+    @property
     def feature_importances_(self) -> NDArray[np.float64]:
         """ndarray of shape (n_features,): share in lowering the impurity."""
         check_is_fitted(self)
@@ -284,6 +336,15 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         Categories of fewer rows in a node are pooled: they go one way together.
         1 tries the best subset whatever the sizes, which overfits columns of many
         categories (LightGBM's ``min_data_per_group`` is 100).
+    honest : bool, default=False
+        True lets half of the rows, drawn by `random_state`, choose the splits, and
+        the other half make the sizes, impurities and predictions of the nodes, which
+        are then of rows that no split was chosen by. A split without rows of the
+        second half on one side is dropped. Limits such as `min_samples_leaf` are for
+        the half that chooses.
+    stability_report : bool, default=False
+        True keeps, for each split, the best split of another feature beside it: see
+        ``stability_report_``. The tree is the same, but takes longer to grow.
     n_jobs : int, default=None
         Threads; None uses the processors that are granted, -1 all. It never
         changes the tree.
@@ -303,6 +364,9 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
     schema_ : InputSchema
         How to read new rows.
     feature_importances_ : ndarray of shape (n_features_in_,)
+        With ``honest=True`` they can be below 0: splits that do not hold.
+    stability_report_ : Bunch
+        With ``stability_report=True``.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -331,6 +395,8 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         max_bins: int | None = None,
         categorical_features: ArrayLike | str | None = None,
         min_samples_category: int = 30,
+        honest: bool = False,
+        stability_report: bool = False,
         n_jobs: int | None = None,
     ) -> None:
         self.criterion = criterion
@@ -349,6 +415,8 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         self.max_bins = max_bins
         self.categorical_features = categorical_features
         self.min_samples_category = min_samples_category
+        self.honest = honest
+        self.stability_report = stability_report
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -526,6 +594,15 @@ default="squared_error"
         Categories of fewer rows in a node are pooled: they go one way together.
         1 tries the best subset whatever the sizes, which overfits columns of many
         categories (LightGBM's ``min_data_per_group`` is 100).
+    honest : bool, default=False
+        True lets half of the rows, drawn by `random_state`, choose the splits, and
+        the other half make the sizes, impurities and predictions of the nodes, which
+        are then of rows that no split was chosen by. A split without rows of the
+        second half on one side is dropped. Limits such as `min_samples_leaf` are for
+        the half that chooses.
+    stability_report : bool, default=False
+        True keeps, for each split, the best split of another feature beside it: see
+        ``stability_report_``. The tree is the same, but takes longer to grow.
     n_jobs : int, default=None
         Threads; None uses the processors that are granted, -1 all. It never
         changes the tree.
@@ -541,6 +618,9 @@ default="squared_error"
     schema_ : InputSchema
         How to read new rows.
     feature_importances_ : ndarray of shape (n_features_in_,)
+        With ``honest=True`` they can be below 0: splits that do not hold.
+    stability_report_ : Bunch
+        With ``stability_report=True``.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -567,6 +647,8 @@ default="squared_error"
         max_bins: int | None = None,
         categorical_features: ArrayLike | str | None = None,
         min_samples_category: int = 30,
+        honest: bool = False,
+        stability_report: bool = False,
         n_jobs: int | None = None,
     ) -> None:
         self.criterion = replace_deprecated(criterion)
@@ -584,6 +666,8 @@ default="squared_error"
         self.max_bins = max_bins
         self.categorical_features = categorical_features
         self.min_samples_category = min_samples_category
+        self.honest = honest
+        self.stability_report = stability_report
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=True)

@@ -73,6 +73,15 @@ class ExtraTreeClassifier(DecisionTreeClassifier):
         Categories of fewer rows in a node are pooled: they go one way together.
         1 tries the best subset whatever the sizes, which overfits columns of many
         categories (LightGBM's ``min_data_per_group`` is 100).
+    honest : bool, default=False
+        True lets half of the rows, drawn by `random_state`, choose the splits, and
+        the other half make the sizes, impurities and predictions of the nodes, which
+        are then of rows that no split was chosen by. A split without rows of the
+        second half on one side is dropped. Limits such as `min_samples_leaf` are for
+        the half that chooses.
+    stability_report : bool, default=False
+        True keeps, for each split, the best split of another feature beside it: see
+        ``stability_report_``. The tree is the same, but takes longer to grow.
     n_jobs : int, default=None
         Threads; None uses the processors that are granted, -1 all. It never
         changes the tree.
@@ -92,6 +101,9 @@ class ExtraTreeClassifier(DecisionTreeClassifier):
     schema_ : InputSchema
         How to read new rows.
     feature_importances_ : ndarray of shape (n_features_in_,)
+        With ``honest=True`` they can be below 0: splits that do not hold.
+    stability_report_ : Bunch
+        With ``stability_report=True``.
     """
 
     def __init__(
@@ -113,6 +125,8 @@ class ExtraTreeClassifier(DecisionTreeClassifier):
         max_bins: int | None = None,
         categorical_features: ArrayLike | str | None = None,
         min_samples_category: int = 30,
+        honest: bool = False,
+        stability_report: bool = False,
         n_jobs: int | None = None,
     ) -> None:
         super().__init__(
@@ -132,6 +146,8 @@ class ExtraTreeClassifier(DecisionTreeClassifier):
             max_bins=max_bins,
             categorical_features=categorical_features,
             min_samples_category=min_samples_category,
+            honest=honest,
+            stability_report=stability_report,
             n_jobs=n_jobs,
         )
 
@@ -191,6 +207,15 @@ default="squared_error"
         Categories of fewer rows in a node are pooled: they go one way together.
         1 tries the best subset whatever the sizes, which overfits columns of many
         categories (LightGBM's ``min_data_per_group`` is 100).
+    honest : bool, default=False
+        True lets half of the rows, drawn by `random_state`, choose the splits, and
+        the other half make the sizes, impurities and predictions of the nodes, which
+        are then of rows that no split was chosen by. A split without rows of the
+        second half on one side is dropped. Limits such as `min_samples_leaf` are for
+        the half that chooses.
+    stability_report : bool, default=False
+        True keeps, for each split, the best split of another feature beside it: see
+        ``stability_report_``. The tree is the same, but takes longer to grow.
     n_jobs : int, default=None
         Threads; None uses the processors that are granted, -1 all. It never
         changes the tree.
@@ -206,6 +231,9 @@ default="squared_error"
     schema_ : InputSchema
         How to read new rows.
     feature_importances_ : ndarray of shape (n_features_in_,)
+        With ``honest=True`` they can be below 0: splits that do not hold.
+    stability_report_ : Bunch
+        With ``stability_report=True``.
     """
 
     def __init__(
@@ -226,6 +254,8 @@ default="squared_error"
         max_bins: int | None = None,
         categorical_features: ArrayLike | str | None = None,
         min_samples_category: int = 30,
+        honest: bool = False,
+        stability_report: bool = False,
         n_jobs: int | None = None,
     ) -> None:
         super().__init__(
@@ -244,5 +274,7 @@ default="squared_error"
             max_bins=max_bins,
             categorical_features=categorical_features,
             min_samples_category=min_samples_category,
+            honest=honest,
+            stability_report=stability_report,
             n_jobs=n_jobs,
         )
