@@ -413,3 +413,14 @@ def test_n_jobs_changes_nothing():
     for tree in trees[1:]:
         assert export_text(tree) == export_text(trees[0])
         np.testing.assert_array_equal(tree.predict_proba(X), trees[0].predict_proba(X))
+
+
+def test_equal_parameters_of_other_types_are_checked_on_their_own():
+    """1 has been found valid; 1.0 is not the same, though equal."""
+    X, y = [[0.0], [1.0]], [0, 1]
+    for _ in range(2):
+        DecisionTreeClassifier(min_samples_leaf=1).fit(X, y)
+        with pytest.raises(ValueError, match="'min_samples_leaf' parameter"):
+            DecisionTreeClassifier(min_samples_leaf=1.0).fit(X, y)
+        with pytest.raises(ValueError, match="'max_leaf_nodes' parameter"):
+            DecisionTreeClassifier(max_leaf_nodes=1).fit(X, y)

@@ -267,10 +267,8 @@ class _Links:
         self.connect(parent, record)
         return record
 
-    def in_preorder(self, n_subtrees: int) -> NDArray[np.int64]:
+    def in_preorder(self) -> NDArray[np.int64]:
         """Return records, and -1 - subtree for subtrees, in preorder."""
-        if not self.left:  # one subtree, or none, is all there is
-            return -1 - np.arange(n_subtrees, dtype=np.int64)
         pieces = []
         stack = [0]
         while stack:
@@ -565,6 +563,11 @@ class _Growth:
     def finish(self) -> Pieces:
         wide = self.plan.problem.take_arena()
         grown = self.grow_subtrees()
+        if not self.links.left and len(grown) == 1:  # one subtree is all there is
+            _, *part = grown[0]
+            start = np.zeros(1, np.int64)
+            n_nodes = len(part[0]) // NODE_DTYPE.itemsize
+            return Pieces([tuple(part)], start.astype(np.int32), start, start + n_nodes)
         parts = [wide, *(part[1:] for part in grown)]
         # Of each subtree: its part, and its records there.
         part_of = np.repeat(
@@ -574,7 +577,7 @@ class _Growth:
         stops = np.roll(starts, -1)
         is_last = np.diff(part_of, append=-1) != 0
         stops[is_last] = [len(part[0]) // NODE_DTYPE.itemsize for part in parts[1:]]
-        pieces = self.links.in_preorder(len(starts))
+        pieces = self.links.in_preorder()
         is_subtree = pieces < 0
         subtree = -1 - pieces[is_subtree]
         part = np.zeros(len(pieces), np.int32)

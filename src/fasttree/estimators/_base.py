@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from fasttree import plan
+from fasttree.estimators._parameters import CheckedParametersMixin
 from fasttree.table import EncodedTable, SparseRows, check_sparse, is_plain
 from fasttree.threads import resolve_n_jobs
 
@@ -81,7 +82,7 @@ def check_unchecked(X: Any) -> None:
         raise ValueError(f"X must have two dimensions, got shape {X.shape}")
 
 
-class TableInputMixin(BaseEstimator):
+class TableInputMixin(CheckedParametersMixin):
     """Reading X and y for estimators that train on an EncodedTable."""
 
     def __sklearn_tags__(self) -> Any:
