@@ -111,6 +111,7 @@ cdef struct Engine:
     int64_t n_rows
     int64_t n_features
     int64_t n_tiles
+    int64_t n_slots            # those behind have no column
     int64_t n_cells            # bins of all slots
     int64_t n_panels
     int64_t last_width         # tiles of a row of the last panel, the others have 8
@@ -247,10 +248,13 @@ cdef void count_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
     cdef int64_t rows = (leaf.n + e.n_parts - 1) // e.n_parts
     cdef int64_t start = min(part * rows, leaf.n), stop = min(start + rows, leaf.n)
     e.dirty[worker * e.n_panels + panel] = 1
+    cdef const uint64_t* tiles = e.tiles + panel * PANEL_TILES * e.n_rows
+    cdef int64_t width = width_of(e, panel)
     sum_gradients(
-        e.tiles + panel * PANEL_TILES * e.n_rows, width_of(e, panel),
-        min(<int64_t>PANEL_TILES, e.n_tiles - panel * PANEL_TILES),
-        NULL if leaf.in_order else e.rows[leaf.buffer] + leaf.begin + start, start,
+        tiles + start * width if leaf.in_order else tiles, width,
+        min(<int64_t>(PANEL_TILES * TILE_COLUMNS),
+            e.n_slots - panel * PANEL_TILES * TILE_COLUMNS),
+        NULL if leaf.in_order else e.rows[leaf.buffer] + leaf.begin + start,
         e.stat[leaf.buffer] + leaf.begin + start, stop - start,
         e.spaces[worker].block,
         e.bins + (worker * e.n_panels + panel) * PANEL_TILES * TILE_COLUMNS * TILE_BINS)
@@ -1153,9 +1157,11 @@ cdef class Booster:
         e.features = <const Feature*>&features[0]
         e.tile_features = &tile_features[0]
         e.tile_start = &tile_start[0]
-        e.n_cells = 0
+        e.n_cells = e.n_slots = 0
         for i in range(TILE_COLUMNS * e.n_tiles):
-            e.n_cells = max(e.n_cells, e.slots[i].offset + e.slots[i].n_bins)
+            if e.slots[i].n_bins:
+                e.n_slots = i + 1
+                e.n_cells = max(e.n_cells, e.slots[i].offset + e.slots[i].n_bins)
         array = np.zeros(TILE_COLUMNS * e.n_tiles, np.uint64)
         words = array
         e.columns = <const uint8_t**>&words[0]

@@ -14,8 +14,133 @@ cdef enum:
     TILE_BINS = 256
     TILE_COLUMNS = 8
     PANEL_TILES = 8            # a row of a full panel is a cache line
-    PANEL_ROWS = 512
+    BLOCK_WORDS = 4160         # memory of sum_gradients
     LOOK_AHEAD = 64
+
+cdef extern from *:
+    """
+    #include <stddef.h>
+    #include <stdint.h>
+    #include <string.h>
+    #if defined(__GNUC__) || defined(__clang__)
+    /* Into the second level: the first one is full of bins. */
+    #define fasttree_fetch(p) __builtin_prefetch((p), 0, 2)
+    #else
+    #define fasttree_fetch(p)
+    #endif
+
+    /* Rows of a block, and the words between its tiles: a power of two would put all
+       of them in the same places of the cache. */
+    enum { FASTTREE_ROWS = 512, FASTTREE_STRIDE = 520 };
+
+    /* Copy the codes of m rows tile by tile. Four rows at a time are transposed in
+       registers; `width` and whether there are `rows` are constants. */
+    static inline void fasttree_transpose(
+        const int width, const uint64_t* panel, const uint32_t* rows, int64_t m,
+        uint64_t* block
+    ) {
+        uint64_t codes[4][8];
+        int64_t i = 0;
+        int j, t;
+        for (; i + 4 <= m; i += 4) {
+            for (j = 0; j < 4; j++)
+                memcpy(codes[j], panel + (rows == NULL ? i + j : rows[i + j]) * width,
+                       8 * width);
+            for (t = 0; t < width; t++)
+                for (j = 0; j < 4; j++)
+                    block[t * FASTTREE_STRIDE + i + j] = codes[j][t];
+        }
+        for (; i < m; i++)
+            for (t = 0; t < width; t++)
+                block[t * FASTTREE_STRIDE + i] =
+                    panel[(rows == NULL ? i : rows[i]) * width + t];
+    }
+
+    static inline void fasttree_gather(
+        int64_t width, const uint64_t* panel, const uint32_t* rows, int64_t m,
+        uint64_t* block
+    ) {
+        if (rows == NULL) {
+            if (width == 8) fasttree_transpose(8, panel, NULL, m, block);
+            else if (width == 4) fasttree_transpose(4, panel, NULL, m, block);
+            else if (width == 2) fasttree_transpose(2, panel, NULL, m, block);
+            else fasttree_transpose(1, panel, NULL, m, block);
+        } else {
+            if (width == 8) fasttree_transpose(8, panel, rows, m, block);
+            else if (width == 4) fasttree_transpose(4, panel, rows, m, block);
+            else if (width == 2) fasttree_transpose(2, panel, rows, m, block);
+            else fasttree_transpose(1, panel, rows, m, block);
+        }
+    }
+
+    static inline void fasttree_add_four(
+        uint64_t* bins, uint32_t codes, uint64_t sums
+    ) {
+        bins[codes & 255] += sums;
+        bins[256 + (codes >> 8 & 255)] += sums;
+        bins[512 + (codes >> 16 & 255)] += sums;
+        bins[768 + (codes >> 24)] += sums;
+    }
+
+    /* Add m rows to the bins of a tile of eight columns, or of up to four. */
+    static inline void fasttree_add_rows(
+        const int all_eight, const uint64_t* codes, const uint64_t* sums, int64_t m,
+        uint64_t* bins
+    ) {
+        int64_t i;
+        for (i = 0; i < m; i++) {
+            fasttree_add_four(bins, (uint32_t)codes[i], sums[i]);
+            if (all_eight)
+                fasttree_add_four(bins + 1024, (uint32_t)(codes[i] >> 32), sums[i]);
+        }
+    }
+
+    static inline void fasttree_sum_gradients(
+        const uint64_t* panel, int64_t width, int64_t n_columns, const uint32_t* rows,
+        const uint64_t* sums, int64_t n, uint64_t* block, uint64_t* bins
+    ) {
+        const int64_t n_tiles = (n_columns + 7) / 8;
+        /* Consecutive rows share cache lines. */
+        const int64_t step = rows == NULL ? 8 / width : 1, few = step * n_tiles;
+        int64_t start, t, i, k, next, m;
+        if (rows != NULL)
+            for (i = 0; i < n && i < FASTTREE_ROWS; i++)
+                fasttree_fetch(panel + rows[i] * width);
+        for (start = 0; start < n; start += m) {
+            m = n - start < FASTTREE_ROWS ? n - start : FASTTREE_ROWS;
+            fasttree_gather(width, rows == NULL ? panel + start * width : panel,
+                            rows == NULL ? NULL : rows + start, m, block);
+            /* The next block's rows are fetched while this one's are added. */
+            next = start + m;
+            for (t = 0; t < n_tiles; t++) {
+                const uint64_t* codes = block + t * FASTTREE_STRIDE;
+                uint64_t* bins_t = bins + 2048 * t;
+                for (i = 0; i < m; i += few) {
+                    k = m - i < few ? m - i : few;
+                    if (next < n) {
+                        fasttree_fetch(
+                            panel + (rows == NULL ? next : rows[next]) * width);
+                        next += step;
+                    }
+                    if (n_columns - 8 * t > 4)
+                        fasttree_add_rows(1, codes + i, sums + start + i, k, bins_t);
+                    else
+                        fasttree_add_rows(0, codes + i, sums + start + i, k, bins_t);
+                }
+            }
+        }
+    }
+    """
+    # Add rows to the bins (n_tiles, 8, 256) of the first columns of a panel
+    # (n_rows, width). `rows` (n,) may be NULL: the panel's first n rows. `sums` (n,)
+    # are in the order of `rows`.
+    #
+    # The codes of a block of rows are gathered first, a cache line a row, and then
+    # pass tile by tile, so that the bins of one tile at a time are in the cache.
+    void sum_gradients "fasttree_sum_gradients"(
+        const uint64_t* panel, int64_t width, int64_t n_columns, const uint32_t* rows,
+        const uint64_t* sums, int64_t n, uint64_t* block, uint64_t* bins
+    ) noexcept nogil
 
 
 cdef inline uint64_t pack_sums(int64_t gradient, int64_t hessian) noexcept nogil:
@@ -28,57 +153,6 @@ cdef inline int32_t gradient_of(uint64_t sums) noexcept nogil:
 
 cdef inline int32_t hessian_of(uint64_t sums) noexcept nogil:
     return <int32_t>sums
-
-
-cdef inline void add_to_bins(
-    uint64_t* bins, uint64_t codes, uint64_t sums
-) noexcept nogil:
-    bins[codes & 255] += sums
-    bins[256 + (codes >> 8 & 255)] += sums
-    bins[512 + (codes >> 16 & 255)] += sums
-    bins[768 + (codes >> 24 & 255)] += sums
-    bins[1024 + (codes >> 32 & 255)] += sums
-    bins[1280 + (codes >> 40 & 255)] += sums
-    bins[1536 + (codes >> 48 & 255)] += sums
-    bins[1792 + (codes >> 56)] += sums
-
-
-cdef inline void sum_gradients(
-    const uint64_t* panel,     # IN (n_rows, width)
-    int64_t width,             # tiles of the panel, those that pad it too
-    int64_t n_tiles,
-    const uint32_t* rows,      # IN (n,), NULL: the rows first to first + n - 1
-    int64_t first,
-    const uint64_t* sums,      # IN (n,) in the order of `rows`
-    int64_t n,
-    uint64_t* block,           # (8, 512)
-    uint64_t* bins,            # INOUT (n_tiles, 8, 256)
-) noexcept nogil:
-    """Add rows to the bins of a panel.
-
-    The codes of a block of rows are gathered first, a cache line a row, and then
-    pass tile by tile, so that the bins of one tile at a time are in the cache.
-    """
-    cdef int64_t start = 0, t, i, m
-    cdef uint64_t* bins_t
-    cdef const uint64_t* codes
-    while start < n:
-        m = min(<int64_t>PANEL_ROWS, n - start)
-        for i in range(m):
-            if rows == NULL:
-                codes = panel + (first + start + i) * width
-            else:
-                if start + i + LOOK_AHEAD < n:
-                    fasttree_prefetch(panel + rows[start + i + LOOK_AHEAD] * width)
-                codes = panel + rows[start + i] * width
-            for t in range(n_tiles):
-                block[t * PANEL_ROWS + i] = codes[t]
-        for t in range(n_tiles):
-            bins_t = bins + 2048 * t
-            codes = block + t * PANEL_ROWS
-            for i in range(m):
-                add_to_bins(bins_t, codes[i], sums[start + i])
-        start += m
 
 
 cdef inline void count_rows(

@@ -17,7 +17,7 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fasttree._kernels.gradient_histogram cimport (
-    count_rows, gradient_of, hessian_of
+    BLOCK_WORDS, count_rows, gradient_of, hessian_of
 )
 
 cdef enum:
@@ -67,7 +67,7 @@ cdef struct GradientSplit:
 
 # Memory of one worker.
 cdef struct ScanSpace:
-    uint64_t block[4096]
+    uint64_t block[BLOCK_WORDS]
     uint64_t cells[257]
     uint64_t left[2][257]
     double score[2][256]
