@@ -24,7 +24,7 @@ from fasttree._kernels.gradient_histogram cimport (
 from fasttree._kernels.histogram cimport fasttree_prefetch
 from fasttree._kernels.leaf_split cimport (
     Feature, GradientSplit, LeafView, Regularization, ScanSpace, best_value,
-    clear_split, clip, is_better, own_score, scan_categorical, scan_numeric
+    clear_split, clip, has_rows, is_better, own_score, scan_categorical, scan_numeric
 )
 from fasttree._kernels.objective cimport (
     BLOCK, MULTINOMIAL, BlockSums, gradients_of_block, gradients_of_classes,
@@ -212,7 +212,7 @@ cdef inline LeafView view_of(const Engine* e, const Leaf* leaf) noexcept nogil:
 
 cdef inline void scan_tile(
     const Engine* e, int64_t tile, const uint64_t* cells, const Leaf* leaf,
-    const uint8_t* mask, ScanSpace* space, GradientSplit* best
+    const uint8_t* mask, bint counts, ScanSpace* space, GradientSplit* best
 ) noexcept nogil:
     """Find the best split of a tile's features; `cells` are those of the leaf."""
     cdef LeafView view = view_of(e, leaf)
@@ -227,13 +227,13 @@ cdef inline void scan_tile(
         if e.features[f].categorical:
             scan_categorical(
                 e.columns, e.features + f, f,
-                cells + e.slots[e.features[f].slot].offset, &view, own, &e.reg, space,
-                best)
+                cells + e.slots[e.features[f].slot].offset, &view, own, &e.reg, counts,
+                space, best)
         else:
             scan_numeric(
                 e.columns, e.features + f, f,
-                cells + e.slots[e.features[f].slot].offset, &view, own, &e.reg, space,
-                best)
+                cells + e.slots[e.features[f].slot].offset, &view, own, &e.reg, counts,
+                space, best)
 
 
 cdef inline int64_t width_of(const Engine* e, int64_t panel) noexcept nogil:
@@ -244,12 +244,12 @@ cdef void count_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
     """Sum some rows of the small child, or the root, over a panel's columns."""
     cdef Engine* e = <Engine*>context
     cdef int64_t panel = chunk // e.n_parts, part = chunk % e.n_parts
+    cdef int64_t width = width_of(e, panel)
+    cdef const uint64_t* tiles = e.tiles + panel * PANEL_TILES * e.n_rows
     cdef const Leaf* leaf = e.small
     cdef int64_t rows = (leaf.n + e.n_parts - 1) // e.n_parts
     cdef int64_t start = min(part * rows, leaf.n), stop = min(start + rows, leaf.n)
     e.dirty[worker * e.n_panels + panel] = 1
-    cdef const uint64_t* tiles = e.tiles + panel * PANEL_TILES * e.n_rows
-    cdef int64_t width = width_of(e, panel)
     sum_gradients(
         tiles + start * width if leaf.in_order else tiles, width,
         min(<int64_t>(PANEL_TILES * TILE_COLUMNS),
@@ -303,11 +303,11 @@ cdef void split_chunk(void* context, int64_t tile, int worker) noexcept nogil:
         large = e.pool + e.large.cells * e.n_cells
     gather_bins(e, tile, small, large)
     if e.scan_small:
-        scan_tile(e, tile, small, e.small, e.mask[0] if e.masked else NULL, space,
-                  e.found + tile)
+        scan_tile(e, tile, small, e.small, e.mask[0] if e.masked else NULL, False,
+                  space, e.found + tile)
     if e.scan_large:
-        scan_tile(e, tile, large, e.large, e.mask[1] if e.masked else NULL, space,
-                  e.found + e.n_tiles + tile)
+        scan_tile(e, tile, large, e.large, e.mask[1] if e.masked else NULL, False,
+                  space, e.found + e.n_tiles + tile)
 
 
 cdef void side_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
@@ -613,19 +613,29 @@ cdef void new_node(Engine* e, Leaf* leaf) noexcept nogil:
     clear_split(&leaf.split)
 
 
-cdef void keep_best(Engine* e, Leaf* leaf, const GradientSplit* found) noexcept nogil:
+cdef void keep_best(Engine* e, Leaf* leaf, int child) noexcept nogil:
     """Reduce the tiles' best splits to the leaf's, and queue it if there is one."""
-    cdef int64_t tile
+    cdef GradientSplit* found = e.found + child * e.n_tiles
+    cdef const uint8_t* mask = e.mask[child] if e.masked else NULL
+    cdef int64_t tile, best
     cdef LeafView view = view_of(e, leaf)
     cdef double gain
     cdef const Regularization* reg = &e.reg
-    for tile in range(e.n_tiles):
-        if found[tile].feature >= 0 and is_better(
-                found[tile].score, found[tile].feature, &leaf.split):
-            leaf.split = found[tile]
-    if leaf.split.feature < 0:
-        release(e, leaf)
-        return
+    while True:
+        best = 0
+        for tile in range(1, e.n_tiles):
+            if found[tile].feature >= 0 and is_better(
+                    found[tile].score, found[tile].feature, found + best):
+                best = tile
+        leaf.split = found[best]
+        if leaf.split.feature < 0:
+            release(e, leaf)
+            return
+        if has_rows(e.columns, e.features + leaf.split.feature, &leaf.split, &view,
+                    reg, e.spaces[0].counts):
+            break
+        scan_tile(e, best, e.pool + leaf.cells * e.n_cells, leaf, mask, True,
+                  e.spaces, found + best)
     gain = ((leaf.split.score - own_score(&view, reg)) * reg.gradient_unit
             * reg.gradient_unit / reg.hessian_unit)
     if gain <= e.limits.min_gain:
@@ -655,11 +665,11 @@ cdef void count_and_scan(Engine* e) noexcept nogil:
     share(&e.team, e.n_tiles, split_chunk, e)
     memset(e.dirty, 0, e.team.n_workers * e.n_panels)
     if e.scan_small:
-        keep_best(e, e.small, e.found)
+        keep_best(e, e.small, 0)
     else:
         release(e, e.small)
     if e.scan_large:
-        keep_best(e, e.large, e.found + e.n_tiles)
+        keep_best(e, e.large, 1)
 
 
 cdef inline void take_place(Engine* e, Leaf* leaf) noexcept nogil:

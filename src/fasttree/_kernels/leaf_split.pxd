@@ -9,8 +9,9 @@ All sums are in the tree's units; the units are powers of two, so that they chan
 bit of a gain. Ties: the lower feature, missing values to the right, the lower code.
 
 Histograms have no counts of rows. `min_samples_leaf` is a bound on the hessian where
-all rows have the same; elsewhere, a split whose sides are too light to be sure of
-their rows has them counted before it is accepted.
+all rows have the same. Elsewhere a scan takes a split for possible, and if the leaf's
+best one has sides too light to be sure of their rows, these are counted. Only where
+they are too few, its tile is scanned again with the counts of each such feature.
 """
 
 from libc.math cimport INFINITY
@@ -207,6 +208,27 @@ cdef inline bint is_sure(
             and hessian_of(total - left) >= reg.sure_hessian)
 
 
+cdef inline bint has_rows(
+    const uint8_t* const* columns, const Feature* feature, const GradientSplit* split,
+    const LeafView* leaf, const Regularization* reg, uint32_t* counts
+) noexcept nogil:
+    """Whether both sides of a split have min_samples_leaf rows; counts if need be."""
+    cdef int64_t b, left = 0
+    if is_sure(split.left, leaf.sums, reg):
+        return True
+    count_codes(feature, columns, leaf, counts)
+    if split.categorical:
+        for b in range(feature.n_codes + feature.has_missing):
+            if split.set[b >> 6] >> (b & 63) & 1:
+                left += counts[b]
+    else:
+        for b in range(split.code + 1):
+            left += counts[b]
+        if split.missing_left and feature.has_missing:
+            left += counts[feature.n_codes]
+    return left >= reg.min_samples_leaf and leaf.n - left >= reg.min_samples_leaf
+
+
 cdef inline const uint64_t* feature_cells(
     const Feature* feature, const uint64_t* bins, uint64_t total, uint64_t* cells
 ) noexcept nogil:
@@ -261,9 +283,12 @@ cdef inline double least_score(double own, const GradientSplit* best) noexcept n
 cdef inline void scan_numeric(
     const uint8_t* const* columns, const Feature* feature, int32_t number,
     const uint64_t* bins, const LeafView* leaf, double own,
-    const Regularization* reg, ScanSpace* space, GradientSplit* best
+    const Regularization* reg, bint counts, ScanSpace* space, GradientSplit* best
 ) noexcept nogil:
-    """Put the feature's best split into `best` if it is better."""
+    """Put the feature's best split into `best` if it is better.
+
+    `counts`: one whose sides have too few rows is not accepted.
+    """
     cdef const uint64_t* cells = feature_cells(
         feature, bins, leaf.sums, space.cells)
     cdef int64_t n_codes = feature.n_codes, used = 0, n, b, count, at = -1, low
@@ -306,7 +331,7 @@ cdef inline void scan_numeric(
             way = direction
     if at < 0:
         return
-    if not is_sure(space.left[way][at], leaf.sums, reg):
+    if counts and not is_sure(space.left[way][at], leaf.sums, reg):
         # Count, and try again among the splits that leave rows enough.
         count_codes(feature, columns, leaf, space.counts)
         top = floor
@@ -387,7 +412,7 @@ cdef inline void estimate_counts(
 cdef inline void scan_categorical(
     const uint8_t* const* columns, const Feature* feature, int32_t number,
     const uint64_t* cells, const LeafView* leaf, double own,
-    const Regularization* reg, ScanSpace* space, GradientSplit* best
+    const Regularization* reg, bint counts, ScanSpace* space, GradientSplit* best
 ) noexcept nogil:
     """Put the best set of categories into `best` if it is better.
 
@@ -397,8 +422,9 @@ cdef inline void scan_categorical(
     max_cat_threshold go left, a group has at least min_data_per_group rows, and
     cat_l2 is added to l2. A missing value is one more category.
 
-    Rows are estimated from the hessian, as LightGBM does; where a side that wins is
-    too light to be sure of min_samples_leaf, they are counted and all is done again.
+    Rows are estimated from the hessian, as LightGBM does. With `counts`, if a side that
+    wins is too light to be sure of min_samples_leaf, they are counted and all is done
+    again.
     """
     cdef GradientSplit before = best[0]
     cdef int64_t n_codes = feature.n_codes + feature.has_missing
@@ -406,7 +432,8 @@ cdef inline void scan_categorical(
         return
     estimate_counts(cells, n_codes, leaf, space.counts)
     try_sets(feature, number, cells, leaf, own, reg, space, best)
-    if best.feature == number and not is_sure(best.left, leaf.sums, reg):
+    if (counts and best.feature == number
+            and not is_sure(best.left, leaf.sums, reg)):
         best[0] = before
         count_codes(feature, columns, leaf, space.counts)
         try_sets(feature, number, cells, leaf, own, reg, space, best)
