@@ -36,6 +36,7 @@ MODULES = [
     "training",
     "forest",
     "outofbag",
+    "tiles",
     "boosting",
     "losses",
     "export",

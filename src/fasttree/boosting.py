@@ -12,6 +12,7 @@ import numpy as np
 from fasttree import threads
 from fasttree._kernels import boost as kernels
 from fasttree.encoding import halfway
+from fasttree.tiles import TILE
 from fasttree.tree import Tree
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 
     from fasttree.encoding import Column
     from fasttree.table import EncodedTable
-
-#: Codes of a column, missing ones not counted: a code is a byte.
-MAX_CODES = 255
+    from fasttree.tiles import Layout
 
 #: Rows times features below which helpers cost more than they save.
 SERIAL_BELOW = 200_000
@@ -33,24 +32,6 @@ POOL_BYTES = 1 << 29
 
 #: A leaf's number takes 16 bits.
 MAX_LEAVES = 65535
-
-TILE = 8
-PANEL = 8
-
-# The same fields as the structs of the kernels.
-SLOT = np.dtype([("offset", "i8"), ("n_bins", "i4"), ("unused", "i4")])
-FEATURE = np.dtype(
-    [
-        ("slot", "i4"),
-        ("first", "i4"),
-        ("default_code", "i4"),
-        ("n_codes", "i4"),
-        ("has_missing", "u1"),
-        ("categorical", "u1"),
-        ("monotonic", "i1"),
-        ("unused", "u1"),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -72,120 +53,14 @@ class BoostingParams:
     min_gain: float = 0.0
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where each column's codes stand in the tiles.
-
-    Attributes
-    ----------
-    features : ndarray of shape (n_features,), FEATURE
-    slots : ndarray of shape (8 * n_tiles,), SLOT
-    code_of : list of (ndarray or None)
-        For a categorical column of many categories the byte of each of its codes;
-        the rarest ones share one. None where codes are bytes as they are.
-    """
-
-    features: NDArray[Any]
-    slots: NDArray[Any]
-    code_of: list[NDArray[np.uint8] | None]
-
-    @property
-    def n_tiles(self) -> int:
-        return len(self.slots) // TILE
-
-
-def make_layout(table: EncodedTable) -> Layout:
-    """Give each column of a table a byte of a tile.
-
-    Raises
-    ------
-    ValueError
-        If a numeric column has more than 255 codes.
-    """
-    n_features = table.n_features
-    n_tiles = -(-n_features // TILE)
-    features = np.zeros(n_features, FEATURE)
-    slots = np.zeros(n_tiles * TILE, SLOT)
-    code_of: list[NDArray[np.uint8] | None] = []
-    offset = 0
-    for f, column in enumerate(table.columns):
-        mapped = _byte_of_category(column)
-        code_of.append(mapped)
-        n_codes = column.n_codes if mapped is None else int(mapped[-1])
-        has_missing = column.n_missing > 0
-        features[f] = (f, 0, -1, n_codes, has_missing, column.is_categorical, 0, 0)
-        slots[f] = (offset, n_codes + has_missing, 0)
-        offset += n_codes + has_missing
-    return Layout(features, slots, code_of)
-
-
-def _byte_of_category(column: Column) -> NDArray[np.uint8] | None:
-    """Return the byte of each code and of the missing one, None if it is the code."""
-    if column.codes.dtype == np.uint8:
-        return None
-    if not column.is_categorical:
-        raise ValueError(
-            f"boosting needs columns of at most {MAX_CODES} codes, got one of "
-            f"{column.n_codes}; encode the table with max_bins={MAX_CODES} or less"
-        )
-    counts = np.bincount(column.codes, minlength=column.n_codes + 1)
-    # The most frequent ones in the order of their codes, and one for all others.
-    frequent = np.sort(np.argsort(-counts[:-1], kind="stable")[: MAX_CODES - 1])
-    mapped = np.full(column.n_codes + 1, MAX_CODES - 1, np.uint8)
-    mapped[frequent] = np.arange(len(frequent))
-    mapped[-1] = MAX_CODES
-    return mapped
-
-
-def slot_columns(table: EncodedTable, layout: Layout) -> list[Any]:
-    """Return the bytes of each slot, None for a slot without a column."""
-    columns: list[Any] = [None] * len(layout.slots)
-    for f, (column, mapped) in enumerate(
-        zip(table.columns, layout.code_of, strict=True)
-    ):
-        codes = column.codes if mapped is None else mapped[column.codes]
-        columns[layout.features["slot"][f]] = codes
-    return columns
-
-
-def pack(columns: list[Any], n_rows: int, n_threads: int) -> NDArray[np.uint64]:
-    """Return the slots' bytes as panels: eight columns a tile, eight tiles a panel.
-
-    A panel is C-contiguous of shape (n_rows, 8); the last one's rows have 1, 2, 4 or
-    8 tiles.
-    """
-    n_tiles = len(columns) // TILE
-    n_panels = -(-n_tiles // PANEL)
-    last_width = 1
-    while last_width < n_tiles - PANEL * (n_panels - 1):
-        last_width *= 2
-    # Not zeros: NumPy asks for huge pages for what it does not clear.
-    words = np.empty(n_rows * (PANEL * (n_panels - 1) + last_width), np.uint64)
-    n_blocks = min(n_threads, -(-n_rows // 65536))
-    bounds = np.linspace(0, n_rows, n_blocks + 1).astype(int).tolist()
-    tasks = []
-    for panel in range(n_panels):
-        width = last_width if panel == n_panels - 1 else PANEL
-        first = panel * PANEL * n_rows
-        rows = words[first : first + n_rows * width].reshape(n_rows, width)
-        members = columns[panel * PANEL * TILE : (panel + 1) * PANEL * TILE]
-        tasks += [
-            (rows, members, start, stop) for start, stop in itertools.pairwise(bounds)
-        ]
-    threads.run(kernels.pack_panel, tasks, n_threads)
-    return words
-
-
 class Boosting:
     """The rows and memory of a fit, and one step after another on its threads.
 
     Parameters
     ----------
     layout : Layout
-    columns : list of ndarray of shape (n_rows,), uint8
-        From `slot_columns`.
     tiles : ndarray of uint64
-        From `pack`.
+        From `tiles.pack`.
     raw : ndarray of shape (n_outputs, n_rows), float64
         Raw predictions, which the trees that are grown are added to.
     params : BoostingParams
@@ -198,7 +73,6 @@ class Boosting:
     def __init__(
         self,
         layout: Layout,
-        columns: list[Any],
         tiles: NDArray[np.uint64],
         raw: NDArray[np.float64],
         params: BoostingParams,
@@ -231,7 +105,7 @@ class Boosting:
             features.view(np.uint8),
             tile_features,
             tile_start,
-            columns,
+            layout.columns,
             groups,
             (
                 max_leaves,

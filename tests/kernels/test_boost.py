@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import reference_boosting
-from fasttree import boosting
+from fasttree import boosting, tiles
 from fasttree.losses import LambdaLoss, Queries
 from fasttree.table import EncodedTable
 
@@ -24,12 +24,10 @@ def make_run(raw, n_threads=1):
     """Return a run over one column; only its gradients are of interest."""
     n_rows = raw.shape[1]
     table = EncodedTable.from_data(np.zeros((n_rows, 1)), max_bins=255)
-    layout = boosting.make_layout(table)
-    columns = boosting.slot_columns(table, layout)
-    tiles = boosting.pack(columns, n_rows, 1)
+    layout = tiles.make_layout(table)
     return boosting.Boosting(
-        layout, columns, tiles, raw, PARAMS, np.zeros(1, np.int8),
-        np.zeros((0, 1), np.uint8), n_threads,
+        layout, tiles.pack(layout.columns, n_rows, 1), raw, PARAMS,
+        np.zeros(1, np.int8), np.zeros((0, 1), np.uint8), n_threads,
     )  # fmt: skip
 
 

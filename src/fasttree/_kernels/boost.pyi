@@ -13,12 +13,6 @@ def order_nodes(
     new_right: NDArray[np.int32],
     stack: NDArray[np.int32],
 ) -> None: ...
-def pack_panel(
-    rows: NDArray[np.uint64],
-    columns: list[NDArray[np.uint8] | None],
-    start: int,
-    stop: int,
-) -> None: ...
 
 class Rows:
     tiles: NDArray[np.uint64]

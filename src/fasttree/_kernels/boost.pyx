@@ -711,7 +711,9 @@ cdef void plant(Engine* e, uint64_t key) noexcept nogil:
     count_alone(e, root)
 
 
-cdef void prepare_table(Engine* e, const GradientSplit* split) noexcept nogil:
+cdef void fill_table(
+    Engine* e, const GradientSplit* split, bint missing_left
+) noexcept nogil:
     """Write which bytes of the split's slot go left."""
     cdef const Feature* feature = e.features + split.feature
     cdef int64_t b, n = feature.n_codes, at
@@ -719,45 +721,46 @@ cdef void prepare_table(Engine* e, const GradientSplit* split) noexcept nogil:
     if split.categorical:
         for b in range(256):
             table[b] = split.set[b >> 6] >> (b & 63) & 1
+        if not split.saw_missing:
+            table[n] = missing_left
     elif feature.default_code < 0:
         for b in range(256):
             table[b] = b <= split.code
-        table[n] = split.missing_left
+        table[n] = missing_left
     else:
-        memset(table, split.missing_left if feature.default_code == n
+        # Bytes of the other columns of the bundle have this one's default.
+        memset(table, missing_left if feature.default_code == n
                else feature.default_code <= split.code, 256)
         at = feature.first
         for b in range(n + feature.has_missing):
             if b == feature.default_code:
                 continue
-            table[at] = split.missing_left if b == n else b <= split.code
+            table[at] = missing_left if b == n else b <= split.code
             at += 1
 
 
 cdef void keep_table(Engine* e, Node* node, bint left_is_larger) noexcept nogil:
-    """Store the split's set of bytes in a node.
+    """Store the split and its set of bytes in a node.
 
-    Values that no row of the node misses go to the larger side where they are
-    missing in new data, or where the most frequent value of a bundle goes.
+    Where no row of the node has a missing value, those of new data go to the larger
+    side.
     """
     cdef const GradientSplit* split = &e.parent.split
     cdef const Feature* feature = e.features + split.feature
-    cdef int64_t b, n = feature.n_codes
-    cdef uint8_t* table = e.table
+    cdef int64_t b
     node.feature = split.feature
     node.slot = feature.slot
     node.code = split.code
     node.categorical = split.categorical
-    if feature.default_code < 0:
-        if not split.saw_missing:
-            table[n] = left_is_larger
-        node.missing_left = table[n]
-    elif feature.has_missing:
-        node.missing_left = split.missing_left
+    if not split.saw_missing:
+        node.missing_left = left_is_larger
+        fill_table(e, split, left_is_larger)
+    elif split.categorical:
+        node.missing_left = e.table[feature.n_codes]
     else:
-        node.missing_left = feature.default_code <= split.code
+        node.missing_left = split.missing_left
     for b in range(256):
-        node.set[b >> 6] |= <uint64_t>table[b] << (b & 63)
+        node.set[b >> 6] |= <uint64_t>e.table[b] << (b & 63)
 
 
 cdef void split_leaf(Engine* e, int32_t at) noexcept nogil:
@@ -775,7 +778,7 @@ cdef void split_leaf(Engine* e, int32_t at) noexcept nogil:
     cdef Leaf* large
     cdef bint wants_large
     e.parent = left[0]
-    prepare_table(e, &e.parent.split)
+    fill_table(e, &e.parent.split, e.parent.split.missing_left)
     e.split_column = e.columns[feature.slot]
     share(&e.team, blocks, side_chunk, e)
     e.to_right = 0
@@ -1049,33 +1052,6 @@ def order_nodes(
                 stack[top + 1] = left[node]
                 top += 2
             at += 1
-
-
-def pack_panel(
-    uint64_t[:, ::1] rows,         # OUT (n_rows, width)
-    list columns,                  # of uint8 (n_rows,) or None, at most 8 * width
-    int64_t start, int64_t stop,
-):
-    """Write the bytes of up to 64 columns into the rows start:stop of a panel."""
-    cdef const uint8_t* at[64]
-    cdef const uint8_t[::1] column
-    cdef uint8_t* out = <uint8_t*>&rows[0, 0]
-    cdef int64_t j, i, n = len(columns), width = 8 * rows.shape[1], block, end
-    for j in range(n):
-        at[j] = NULL
-        if columns[j] is not None:
-            column = columns[j]
-            at[j] = &column[0]
-    with nogil:
-        block = start
-        while block < stop:
-            end = min(block + 1024, stop)
-            memset(out + block * width, 0, (end - block) * width)
-            for j in range(n):
-                if at[j] != NULL:
-                    for i in range(block, end):
-                        out[i * width + j] = at[j][i]
-            block = end
 
 
 cdef class Rows:

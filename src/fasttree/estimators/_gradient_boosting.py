@@ -27,7 +27,7 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from fasttree import boosting
+from fasttree import boosting, tiles
 from fasttree.ensemble import Ensemble
 from fasttree.estimators._base import TableInputMixin
 from fasttree.estimators._saving import SavableMixin, make_state
@@ -235,12 +235,10 @@ class BaseGradientBoosting(SavableMixin, TableInputMixin):
             raw += ensemble.sum_values(matrix, zeros, n_threads).T
             if validation is not None:
                 validation.raw += ensemble.sum_values(validation.X, zeros, n_threads).T
-        layout = boosting.make_layout(table)
-        columns = boosting.slot_columns(table, layout)
+        layout = tiles.make_layout(table)
         run = boosting.Boosting(
             layout,
-            columns,
-            boosting.pack(columns, n_rows, n_threads),
+            tiles.pack(layout.columns, n_rows, n_threads),
             raw,
             self._params(table.n_features),
             self._monotonic(),
