@@ -35,8 +35,16 @@ def prepare(workload_name: str, path: str, *, smoke: bool) -> dict[str, Any]:
         "n_rows": len(data.y_train),
         "n_features": int(data.X_train.shape[1]),
         "n_test": len(data.y_test),
+        "n_bytes": _bytes_of(data.X_train),
         "task": data.task,
     }
+
+
+def _bytes_of(X: Any) -> int:
+    """Return how many bytes an array or frame holds."""
+    if hasattr(X, "memory_usage"):
+        return int(X.memory_usage(index=False, deep=True).sum())
+    return int(X.nbytes)
 
 
 def measure(

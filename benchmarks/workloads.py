@@ -153,6 +153,19 @@ ALL = [
         max_bins=255,
     ),
     Workload(
+        "synth-1m-exact",
+        "the same million rows, entropy, full depth, exact",
+        **_sized(datasets.synthetic_binary, 1_000_000),
+        criterion="entropy",
+    ),
+    Workload(
+        "synth-1m-255",
+        "the same million rows, entropy, full depth, 255 bins",
+        **_sized(datasets.synthetic_binary, 1_000_000),
+        criterion="entropy",
+        max_bins=255,
+    ),
+    Workload(
         "classes-450",
         "50,000 x 20 float32, 450 classes; gini, full depth, exact",
         load=partial(datasets.many_classes, 50_000),

@@ -196,3 +196,35 @@ def test_scaling_prints_every_sweep(bench, capsys, tmp_path):
         for value in sweep.small:
             assert f"\n| {value:,} | " in printed
     assert path.read_text().startswith("<?xml")
+
+
+def test_fasttree_against_itself(bench, capsys):
+    bench("ours").main(
+        [
+            *("--workload", "synth-200k", "--workload", "flights"),
+            *("--threads", "1", "--threads", "2", "--repeats", "1", "--smoke"),
+        ]
+    )
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("|")
+    ]
+    assert [row[:2] for row in rows[2:]] == [
+        ["synth-200k", "1"],
+        ["synth-200k", "2"],
+        ["flights", "1"],
+        ["flights", "2"],
+    ]
+    assert float(rows[2][3]) == 1.0
+    with pytest.raises(RuntimeError, match="synth-200k"):
+        bench("ours").run(
+            {
+                "do": "prepare",
+                "workload_name": "synth-200k",
+                "path": "/",
+                "smoke": True,
+            },
+            1,
+            60,
+        )
