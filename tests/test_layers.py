@@ -65,6 +65,7 @@ KERNELS = [
     "sampled",
     "traverse",
     "nodes",
+    "sink",
     "cut_search",
     "leaf_masks",
     "team",

@@ -5,11 +5,12 @@ from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcmp, memcpy, memset
 
 from fasttree._kernels.nodes cimport (
-    N_CONSTANT_SLOTS, Layout, NarrowNode, WideNode, mask_of, node_t, real, step,
-    write_row,
+    N_CONSTANT_SLOTS, Layout, NarrowNode, WideNode, layout_of, mask_of, node_t, real,
+    step, write_row,
 )
-
-ctypedef ptrdiff_t intp_t
+from fasttree._kernels.sink cimport (
+    Sink, add_payloads, intp_t, sink_of, write_numbers
+)
 
 cdef enum:
     # Rows that walk abreast: while some wait for memory, others go on.
@@ -18,28 +19,6 @@ cdef enum:
     STRIDE = 4
     # Of trees whose leaves are bits of a word.
     MOST_LEAVES = 64
-
-
-cdef Layout _layout(
-    int slot_bits,
-    int32_t first_set_slot,
-    const int32_t[::1] slot_feature,
-    const uint32_t[::1] slot_missing,
-    const double[::1] cuts,
-    const int64_t[::1] cut_start,
-    const uint64_t[::1] words,
-) noexcept nogil:
-    cdef Layout layout
-    layout.slot_bits = slot_bits
-    layout.n_slots = <int32_t> slot_feature.shape[0]
-    layout.first_set_slot = first_set_slot
-    layout.slot_feature = &slot_feature[0]
-    layout.slot_missing = &slot_missing[0]
-    # Float32 keys have no cuts.
-    layout.cuts = &cuts[0] if cut_start.shape[0] > 0 else NULL
-    layout.cut_start = &cut_start[0] if cut_start.shape[0] > 0 else NULL
-    layout.words = &words[0]
-    return layout
 
 
 cdef inline void _walk(
@@ -97,57 +76,6 @@ cdef inline void _walk(
             is_walking |= numbers[lane] - last
 
 
-# What to do with the leaf that a row has reached.
-ctypedef struct Sink:
-    const double* table         # (n_payloads, width), or NULL
-    ptrdiff_t width
-    const int64_t* entry_start  # else: entries of each payload, by column
-    const int32_t* entry_column
-    const double* entry_value
-    const int32_t* column       # (n_trees,) first column that each tree adds to
-    double* out                 # (n_rows, n_columns)
-    ptrdiff_t n_columns
-    const int32_t* numbers      # (n_positions,) what to write, or NULL
-    intp_t* number_out          # (n_rows, n_trees)
-
-
-cdef inline void _add(
-    const node_t* nodes,
-    const uint32_t* positions,
-    const Sink* sink,
-    ptrdiff_t tree,
-    ptrdiff_t row,
-    ptrdiff_t n_lanes,
-) noexcept nogil:
-    cdef double* out = sink.out + row * sink.n_columns + sink.column[tree]
-    cdef const double* values
-    cdef ptrdiff_t lane, k
-    cdef int64_t entry
-    cdef int32_t payload
-    if sink.table != NULL and sink.width == 1:
-        for lane in range(n_lanes):
-            out[lane * sink.n_columns] += sink.table[nodes[positions[lane]].key]
-    elif sink.table != NULL and sink.width == 2:
-        for lane in range(n_lanes):
-            values = sink.table + 2 * nodes[positions[lane]].key
-            out[lane * sink.n_columns] += values[0]
-            out[lane * sink.n_columns + 1] += values[1]
-    elif sink.table != NULL:
-        for lane in range(n_lanes):
-            values = sink.table + sink.width * nodes[positions[lane]].key
-            for k in range(sink.width):
-                out[lane * sink.n_columns + k] += values[k]
-    else:
-        for lane in range(n_lanes):
-            payload = nodes[positions[lane]].key
-            for entry in range(
-                sink.entry_start[payload], sink.entry_start[payload + 1]
-            ):
-                out[lane * sink.n_columns + sink.entry_column[entry]] += (
-                    sink.entry_value[entry]
-                )
-
-
 cdef void _walk_rows(
     const real* X,
     ptrdiff_t n_features,
@@ -181,12 +109,15 @@ cdef void _walk_rows(
             else:
                 _walk(tree_nodes, layout, block, n_rows, reached, False)
             if sink.numbers == NULL:
-                _add(tree_nodes, reached, sink, tree, start, n_rows)
-                continue
-            for row in range(n_rows):
-                sink.number_out[(start + row) * sink.n_columns + tree] = (
-                    sink.numbers[tree_start[tree] + reached[row]]
-                )
+                for row in range(n_rows):
+                    reached[row] = tree_nodes[reached[row]].key
+                add_payloads(reached, sink, tree, start, n_rows)
+            else:
+                for row in range(n_rows):
+                    reached[row] = <uint32_t> (
+                        sink.numbers[tree_start[tree] + reached[row]]
+                    )
+                write_numbers(reached, sink, tree, start, n_rows)
         start += n_rows
 
 
@@ -218,7 +149,7 @@ cdef void _dispatch(
         )
 
 
-def add_leaves(
+def run(
     const real[:, ::1] X,               # IN  (n_rows, n_features)
     const uint32_t[:, ::1] nodes,       # IN  (n_positions, 2 or 3), see nodes.pxd
     const int64_t[::1] tree_start,      # IN  (n_trees + 1,) first position
@@ -234,7 +165,9 @@ def add_leaves(
     const int32_t[::1] entry_column,    # IN  (n_entries,)
     const double[::1] entry_value,      # IN  (n_entries,)
     const int32_t[::1] column,          # IN  (n_trees,)
-    double[:, ::1] out,                 # INOUT (n_rows, n_columns)
+    double[:, ::1] out,                 # INOUT (n_rows, n_columns); no columns: numbers
+    const int32_t[::1] numbers,         # IN  (n_positions,) node number of each
+    intp_t[:, ::1] number_out,          # OUT (n_rows, n_trees); unless out has columns
     ptrdiff_t first_tree,
     ptrdiff_t last_tree,
     ptrdiff_t start,
@@ -247,72 +180,17 @@ def add_leaves(
     if start >= stop or first_tree >= last_tree:
         return
     with nogil:
-        layout = _layout(
+        layout = layout_of(
             slot_bits, first_set_slot, slot_feature, slot_missing, cuts, cut_start,
             words,
         )
-        sink.table = NULL
-        sink.width = table.shape[1]
-        sink.entry_start = NULL
-        sink.entry_column = NULL
-        sink.entry_value = NULL
-        if table.shape[0] > 0:
-            sink.table = &table[0, 0]
-        else:
-            sink.entry_start = &entry_start[0]
-            sink.entry_column = &entry_column[0]
-            sink.entry_value = &entry_value[0]
-        sink.column = &column[0]
-        sink.out = &out[0, 0]
-        sink.n_columns = out.shape[1]
-        sink.numbers = NULL
-        sink.number_out = NULL
-        _dispatch(
-            &X[0, 0], X.shape[1], nodes, &tree_start[0], &layout, first_tree, last_tree, &sink,
-            start, stop, work,
+        sink = sink_of(
+            table, entry_start, entry_column, entry_value, column, out, numbers,
+            number_out,
         )
-
-
-def write_leaves(
-    const real[:, ::1] X,
-    const uint32_t[:, ::1] nodes,
-    const int64_t[::1] tree_start,
-    int slot_bits,
-    int32_t first_set_slot,
-    const int32_t[::1] slot_feature,
-    const uint32_t[::1] slot_missing,
-    const double[::1] cuts,
-    const int64_t[::1] cut_start,
-    const uint64_t[::1] words,
-    const int32_t[::1] numbers,         # IN  (n_positions,) node number of each
-    intp_t[:, ::1] out,                 # OUT (n_rows, n_trees)
-    ptrdiff_t start,
-    ptrdiff_t stop,
-    uint32_t[::1] work,                 # WORK
-):
-    """Write the node numbers of the leaves that rows start:stop reach."""
-    cdef Layout layout
-    cdef Sink sink
-    if start >= stop:
-        return
-    with nogil:
-        layout = _layout(
-            slot_bits, first_set_slot, slot_feature, slot_missing, cuts, cut_start,
-            words,
-        )
-        sink.table = NULL
-        sink.width = 0
-        sink.entry_start = NULL
-        sink.entry_column = NULL
-        sink.entry_value = NULL
-        sink.column = NULL
-        sink.out = NULL
-        sink.n_columns = out.shape[1]
-        sink.numbers = &numbers[0]
-        sink.number_out = &out[0, 0]
         _dispatch(
-            &X[0, 0], X.shape[1], nodes, &tree_start[0], &layout, 0, out.shape[1], &sink,
-            start, stop, work,
+            &X[0, 0], X.shape[1], nodes, &tree_start[0], &layout, first_tree,
+            last_tree, &sink, start, stop, work,
         )
 
 

@@ -53,6 +53,28 @@ ctypedef struct Layout:
     const uint64_t* words       # of sets: how many codes, then bits that go right
 
 
+cdef inline Layout layout_of(
+    int slot_bits,
+    int32_t first_set_slot,
+    const int32_t[::1] slot_feature,
+    const uint32_t[::1] slot_missing,
+    const double[::1] cuts,
+    const int64_t[::1] cut_start,
+    const uint64_t[::1] words,
+) noexcept nogil:
+    cdef Layout layout
+    layout.slot_bits = slot_bits
+    layout.n_slots = <int32_t> slot_feature.shape[0]
+    layout.first_set_slot = first_set_slot
+    layout.slot_feature = &slot_feature[0]
+    layout.slot_missing = &slot_missing[0]
+    # Float32 keys have no cuts.
+    layout.cuts = &cuts[0] if cut_start.shape[0] > 0 else NULL
+    layout.cut_start = &cut_start[0] if cut_start.shape[0] > 0 else NULL
+    layout.words = &words[0]
+    return layout
+
+
 cdef inline uint32_t mask_of(int slot_bits) noexcept nogil:
     return (<uint32_t> 1 << slot_bits) - 1
 
