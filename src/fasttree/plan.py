@@ -127,9 +127,12 @@ def make_plan(
     tile_of[tiled] = np.arange(len(tiled)) // 8
     n_tiles = (len(tiled) + 7) // 8
     tiles = np.zeros((n_tiles, n_rows), np.uint64)
-    for t in range(n_tiles):
-        members = tiled[8 * t : 8 * t + 8]
-        kernels.pack_tile([table.columns[f].codes for f in members], tiles[t])
+    columns = [table.columns[f].codes for f in tiled]
+    threads.run(
+        kernels.pack_tile,
+        [(columns[8 * t : 8 * t + 8], tiles[t]) for t in range(n_tiles)],
+        n_threads,
+    )
     tiled_features = np.full(8 * n_tiles, -1, np.int32)
     tiled_features[: len(tiled)] = tiled
     orders = [] if drawn else _take_orders(table, ordered, target, n_threads)
