@@ -14,7 +14,7 @@ from fasttree import inference, packing
 from fasttree._kernels import small
 from fasttree.ensemble import Ensemble
 from fasttree.node_statistics import NodeStatistics
-from fasttree.table import SparseRows
+from fasttree.schema import SparseRows
 from fasttree.tree import Tree
 
 

@@ -12,6 +12,8 @@ MODULES = [
     "model_file",
     "encoding",
     "labels",
+    "sources",
+    "schema",
     "table",
     "tree",
     "packed_trees",

@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.utils import metadata_routing
 
 from fasttree import DecisionTreeClassifier, DecisionTreeRegressor, EncodedTable
-from fasttree import table as table_module
+from fasttree import schema as schema_module
 
 BOTH = pytest.mark.parametrize(
     "estimator", [DecisionTreeClassifier, DecisionTreeRegressor]
@@ -36,7 +36,7 @@ def same(first, second):
 @pytest.mark.parametrize("layout", ["csr", "csc", "coo", "lil", "bsr", "dok"])
 @BOTH
 def test_every_format(estimator, layout, kind, monkeypatch):
-    monkeypatch.setattr(table_module, "DENSE_AT_ONCE", 300)
+    monkeypatch.setattr(schema_module, "DENSE_AT_ONCE", 300)
     X, y = make()
     given = getattr(sparse, f"{layout}_{kind}")(X)
     dense = estimator().fit(X, y)

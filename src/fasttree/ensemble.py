@@ -14,7 +14,7 @@ from fasttree import packing
 from fasttree.batch import BatchPredictor
 from fasttree.node_statistics import NodeStatistics
 from fasttree.packed_trees import PackedTrees
-from fasttree.table import SparseRows
+from fasttree.schema import SparseRows
 from fasttree.tree import Tree
 
 if TYPE_CHECKING:

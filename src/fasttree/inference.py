@@ -9,7 +9,7 @@ import numpy as np
 
 from fasttree import threads
 from fasttree._kernels import predict as kernels
-from fasttree.table import SparseRows
+from fasttree.schema import SparseRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,7 +19,7 @@ from fasttree._kernels import predict as tree_kernels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fasttree.table import SparseRows
+    from fasttree.schema import SparseRows
     from fasttree.tree import Tree
 
 _SHARE_BITS = 40  # of a class share: sums hold 2**22 trees

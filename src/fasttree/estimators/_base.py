@@ -23,7 +23,9 @@ from sklearn.utils.validation import (
 
 from fasttree import plan
 from fasttree.estimators._parameters import CheckedParametersMixin
-from fasttree.table import EncodedTable, SparseRows, check_sparse, is_plain
+from fasttree.schema import SparseRows
+from fasttree.sources import check_sparse, is_plain
+from fasttree.table import EncodedTable
 from fasttree.threads import resolve_n_jobs
 
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ from fasttree.estimators._saving import SavableMixin, make_state
 from fasttree.forest import Bootstrap, ForestTrainer, RowDraws, grow_trees
 from fasttree.labels import encode_labels
 from fasttree.outofbag import OutOfBag, debiased_importances, permuted_losses
-from fasttree.table import EncodedTable, SparseRows
+from fasttree.schema import SparseRows
+from fasttree.table import EncodedTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

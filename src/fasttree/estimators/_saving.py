@@ -18,7 +18,7 @@ from fasttree.model_file import ModelFileError
 from fasttree.model_state import ModelState, statistics_of
 from fasttree.node_statistics import NodeStatistics
 from fasttree.predictor import Predictor
-from fasttree.table import InputSchema
+from fasttree.schema import InputSchema
 
 if TYPE_CHECKING:
     import os
