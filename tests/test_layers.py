@@ -15,6 +15,8 @@ MODULES = [
     "sources",
     "schema",
     "table",
+    "tree_checks",
+    "packed_tree",
     "tree",
     "packed_trees",
     "packing",

@@ -7,15 +7,35 @@ that cannot be written to, so what was checked stays true.
 
 from __future__ import annotations
 
-import operator
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy import sparse
 from sklearn import get_config
 
 from fasttree._kernels import predict as kernels
-from fasttree._kernels import validate
+from fasttree.packed_tree import PackedTree, pack_tree
+from fasttree.tree_checks import (
+    CATEGORY_FIELDS,
+    CHANGED_FIELDS,
+    CLASSIFICATION_CRITERIA,
+    FIELDS,
+    INT32_MAX,
+    LEAF_FIELDS,
+    MARGIN_FIELDS,
+    NO_CHILD,
+    OPTIONAL_FIELDS,
+    REGRESSION_CRITERIA,
+    check_classes,
+    check_margins,
+    check_nodes,
+    check_shape,
+    check_values,
+    frozen,
+    integer,
+    output_starts,
+    require,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,200 +45,7 @@ if TYPE_CHECKING:
 # A state has the lowest version that can hold its tree: 2 brings several outputs,
 # values of inner nodes and shares of leaves, 3 brings margins.
 FORMAT_VERSIONS = (1, 2, 3)
-CLASSIFICATION_CRITERIA = ("gini", "entropy")
-REGRESSION_CRITERIA = ("squared_error", "poisson", "absolute_error")
-
-# scikit-learn's marks.
-NO_CHILD = -1
-NO_FEATURE = -2
-NO_THRESHOLD = -2.0
-
-_INT32_MAX = np.iinfo(np.int32).max
-_FIELDS: dict[str, type[np.generic]] = {
-    "children_left": np.int32,
-    "children_right": np.int32,
-    "feature": np.int32,
-    "threshold": np.float64,
-    "missing_left": np.uint8,
-    "impurity": np.float64,
-    "n_node_samples": np.int64,
-    "weighted_n_node_samples": np.float64,
-    "category_start": np.int32,
-    "category_count": np.int32,
-    "category_bits": np.uint64,
-    "leaf_start": np.int64,
-    "leaf_class": np.int32,
-    "leaf_weight": np.float64,
-    "leaf_share": np.float64,
-    "leaf_value": np.float64,
-    "inner_value": np.float64,
-    "output_classes": np.int32,
-    "gain": np.float64,
-    "runner_up": np.int32,
-    "runner_up_gain": np.float64,
-}
-# What validate.pyx takes, and what it may find wrong, in its order.
-_NODE_FIELDS = (
-    "children_left",
-    "feature",
-    "threshold",
-    "missing_left",
-    "category_start",
-    "category_count",
-    "impurity",
-    "n_node_samples",
-    "weighted_n_node_samples",
-)
-_NODE_PROBLEMS = (
-    f"feature must be in 0..{{last}}, and {NO_FEATURE} at leaves",
-    (
-        "threshold must be NaN where the node is categorical and only there, and "
-        f"{NO_THRESHOLD} at leaves"
-    ),
-    "missing_left must be 0 or 1",
-    (
-        "category_start and category_count must point into category_bits at "
-        "categorical nodes, and be -1 and 0 elsewhere"
-    ),
-    "impurity must be finite",
-    "n_node_samples must be positive",
-    "weighted_n_node_samples must be positive and finite",
-)
-_CATEGORY_FIELDS = ("category_start", "category_count", "category_bits")
-_CLASS_FIELDS = ("leaf_start", "leaf_class", "leaf_weight")
-_LEAF_FIELDS = (*_CLASS_FIELDS, "leaf_value", "output_classes")
-_CHANGED_FIELDS = ("leaf_share", "inner_value")
-_MARGIN_FIELDS = ("gain", "runner_up", "runner_up_gain")
-_OPTIONAL_FIELDS = (
-    *_CATEGORY_FIELDS,
-    *_LEAF_FIELDS,
-    *_CHANGED_FIELDS,
-    *_MARGIN_FIELDS,
-)
 _SCALARS = ("n_features", "n_classes", "criterion")
-
-# The same fields as NumericNode and CategoricalNode in traverse.pxd.
-NODE = np.dtype([("threshold", "f8"), ("feature", "u4"), ("left", "u4")])
-CATEGORICAL_NODE = np.dtype([*NODE.descr, ("first_word", "u4"), ("n_codes", "u4")])
-_MISSING_RIGHT = np.uint32(1 << 31)
-_CACHE_LINE = 64
-
-
-def _require(condition: object, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-def _integer(name: str, value: Any, low: int, high: int) -> int:
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    _require(low <= number <= high, f"{name} must be in {low}..{high}, got {number}")
-    return number
-
-
-def _frozen(name: str, value: Any) -> NDArray[Any]:
-    """Return a copy of `value` as a 1-D array that nobody can make writeable."""
-    dtype = np.dtype(_FIELDS[name])
-    if type(value) is np.ndarray and value.dtype == dtype and value.ndim == 1:
-        return np.frombuffer(value.tobytes(), dtype)
-    array = np.asarray(value)
-    _require(array.ndim == 1, f"{name} must have one dimension, got {array.ndim}")
-    if dtype.kind == "f":
-        fits = np.can_cast(array.dtype, dtype, "safe") or array.dtype.kind in "iu"
-    else:
-        fits = array.dtype.kind in "biu"
-        if fits and array.size > 0 and not np.can_cast(array.dtype, dtype, "safe"):
-            limits = np.iinfo(dtype)
-            lowest, highest = int(array.min()), int(array.max())
-            _require(
-                limits.min <= lowest and highest <= limits.max,
-                f"{name} has values outside {dtype.name}: {lowest}..{highest}",
-            )
-    if array.size == 0:
-        # Whatever its dtype: that of an empty list is an accident.
-        return np.frombuffer(b"", dtype)
-    _require(fits, f"{name} must hold {dtype.name}, got {array.dtype}")
-    return np.frombuffer(array.astype(dtype).tobytes(), dtype)
-
-
-class PackedTree(NamedTuple):
-    """A tree as the traversal kernel reads it; see ``traverse.pxd``."""
-
-    nodes: NDArray[np.uint8]
-    words: NDArray[np.uint64]
-    is_categorical: bool
-    leaf_of: NDArray[np.int32]  # leaf number of each position, -1 elsewhere
-
-    def find_leaves(
-        self,
-        X: NDArray[np.float32] | NDArray[np.float64],
-        out: NDArray[np.intp],
-        start: int,
-        stop: int,
-    ) -> None:
-        """Write the leaf numbers of the rows start:stop of a checked `X`."""
-        kernels.apply(
-            X, self.nodes, self.words, self.is_categorical, self.leaf_of, out,
-            start, stop,
-        )  # fmt: skip
-
-
-def _aligned_zeros(n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return zeros that start on a cache line, so that siblings share one."""
-    raw = np.zeros(n * dtype.itemsize + _CACHE_LINE, np.uint8)
-    offset = -raw.ctypes.data % _CACHE_LINE
-    return raw[offset : offset + n * dtype.itemsize].view(dtype)
-
-
-def _pack(tree: Tree) -> PackedTree:
-    inner = np.flatnonzero(tree.children_left != NO_CHILD)
-    leaves = tree.leaf_nodes
-    categorical = inner[tree.is_categorical[inner]]
-    # The root at 0, nothing at 1, then pairs of siblings in the order of parents.
-    position = np.zeros(tree.node_count, np.uint32)
-    first_child = np.arange(2, 2 * inner.size + 2, 2, dtype=np.uint32)
-    position[tree.children_left[inner]] = first_child
-    position[tree.children_right[inner]] = first_child + 1
-
-    n_positions = 2 * inner.size + 2
-    nodes = _aligned_zeros(n_positions, CATEGORICAL_NODE if categorical.size else NODE)
-    at = position[inner]
-    nodes["threshold"] = np.inf
-    nodes["left"][at] = first_child
-    nodes["left"][position[leaves]] = position[leaves]
-    nodes["feature"][at] = tree.feature[inner]
-    nodes["threshold"][at] = tree.threshold[inner]
-    missing_right = inner[(tree.missing_go_to_left[inner] == 0)]
-    missing_right = missing_right[~tree.is_categorical[missing_right]]
-    nodes["feature"][position[missing_right]] |= _MISSING_RIGHT
-
-    words = np.zeros(1, np.uint64)
-    if categorical.size:
-        at = position[categorical]
-        n_codes = tree.category_count[categorical]
-        ends = np.cumsum(n_codes.astype(np.int64) // 64 + 1)
-        _require(ends[-1] < 2**32, "the tree's category sets are too large")
-        words = np.zeros(1 + ends[-1], np.uint64)
-        first_word = np.ones(categorical.size, np.uint32)
-        first_word[1:] += ends[:-1].astype(np.uint32)
-        kernels.pack_category_sets(
-            tree.category_bits,
-            tree.category_start[categorical],
-            n_codes,
-            tree.missing_go_to_left[categorical],
-            first_word,
-            words,
-        )
-        nodes["threshold"][at] = np.inf
-        nodes["first_word"][at] = first_word
-        nodes["n_codes"][at] = n_codes
-    leaf_of = np.full(n_positions, -1, np.int32)
-    leaf_of[position[leaves]] = np.arange(leaves.size)
-    return PackedTree(nodes.view(np.uint8), words, bool(categorical.size), leaf_of)
 
 
 class Tree:
@@ -334,7 +161,7 @@ class Tree:
         TypeError
             If `n_features`, `n_classes` or `criterion` has the wrong type.
         """
-        arrays = {name: value for name, value in locals().items() if name in _FIELDS}
+        arrays = {name: value for name, value in locals().items() if name in FIELDS}
         self = cls.__new__(cls)
         self._build(n_features, n_classes, criterion, n_outputs, arrays)
         return self
@@ -347,31 +174,31 @@ class Tree:
         n_outputs: Any,
         arrays: dict[str, Any],
     ) -> None:
-        n_features = _integer("n_features", n_features, 1, _INT32_MAX)
-        n_classes = _integer("n_classes", n_classes, 0, _INT32_MAX)
-        n_outputs = _integer("n_outputs", n_outputs, 1, _INT32_MAX)
+        n_features = integer("n_features", n_features, 1, INT32_MAX)
+        n_classes = integer("n_classes", n_classes, 0, INT32_MAX)
+        n_outputs = integer("n_outputs", n_outputs, 1, INT32_MAX)
         if not isinstance(criterion, str):
             raise TypeError(f"criterion must be a string, got {criterion!r}")
         allowed = CLASSIFICATION_CRITERIA if n_classes else REGRESSION_CRITERIA
-        _require(
+        require(
             criterion in allowed,
             f"criterion must be one of {', '.join(allowed)} for "
             f"n_classes={n_classes}, got {criterion!r}",
         )
         fields: dict[str, NDArray[Any]] = {}
-        for name in _FIELDS:
+        for name in FIELDS:
             value = arrays.get(name)
             if value is not None:
-                fields[name] = _frozen(name, value)
+                fields[name] = frozen(name, value)
             else:
-                _require(name in _OPTIONAL_FIELDS, f"{name} is missing")
+                require(name in OPTIONAL_FIELDS, f"{name} is missing")
         n_nodes = fields["children_left"].size
-        _require(0 < n_nodes < _INT32_MAX // 2, f"a tree cannot have {n_nodes} nodes")
+        require(0 < n_nodes < INT32_MAX // 2, f"a tree cannot have {n_nodes} nodes")
         self._fill_category_fields(fields, n_nodes)
         for name, array in fields.items():
             is_per_node = name not in (
-                *_LEAF_FIELDS,
-                *_CHANGED_FIELDS,
+                *LEAF_FIELDS,
+                *CHANGED_FIELDS,
                 "category_bits",
             )
             if is_per_node and array.size != n_nodes:
@@ -379,14 +206,14 @@ class Tree:
                     f"{name} must have one entry for each of {n_nodes} nodes, "
                     f"got {array.size}"
                 )
-        depth = _check_shape(fields)
-        _check_nodes(fields, n_features)
-        _check_margins(fields, n_features)
+        depth = check_shape(fields)
+        check_nodes(fields, n_features)
+        check_margins(fields, n_features)
         n_leaves = int(np.count_nonzero(fields["children_left"] == NO_CHILD))
         if n_classes:
-            _check_classes(fields, n_leaves, n_classes, n_outputs)
+            check_classes(fields, n_leaves, n_classes, n_outputs)
         else:
-            _check_values(fields, n_leaves, n_outputs)
+            check_values(fields, n_leaves, n_outputs)
 
         self._fields = fields
         self._scalars = (n_features, n_classes, criterion)
@@ -399,17 +226,17 @@ class Tree:
 
     @staticmethod
     def _fill_category_fields(fields: dict[str, NDArray[Any]], n_nodes: int) -> None:
-        given = [name for name in _CATEGORY_FIELDS if name in fields]
-        _require(
-            len(given) in (0, len(_CATEGORY_FIELDS)),
-            f"{', '.join(_CATEGORY_FIELDS)} go together, got only {', '.join(given)}",
+        given = [name for name in CATEGORY_FIELDS if name in fields]
+        require(
+            len(given) in (0, len(CATEGORY_FIELDS)),
+            f"{', '.join(CATEGORY_FIELDS)} go together, got only {', '.join(given)}",
         )
         if not given:
-            fields["category_start"] = _frozen("category_start", np.full(n_nodes, -1))
-            fields["category_count"] = _frozen(
+            fields["category_start"] = frozen("category_start", np.full(n_nodes, -1))
+            fields["category_count"] = frozen(
                 "category_count", np.zeros(n_nodes, np.int32)
             )
-            fields["category_bits"] = _frozen("category_bits", np.zeros(0, np.uint64))
+            fields["category_bits"] = frozen("category_bits", np.zeros(0, np.uint64))
 
     # --- State ---------------------------------------------------------------------
 
@@ -417,7 +244,7 @@ class Tree:
         """Return the tree as a plain dict of arrays, numbers and strings."""
         state: dict[str, Any] = {"format_version": 1}
         state.update(zip(_SCALARS, self._scalars, strict=True))
-        if self._n_outputs > 1 or not self._fields.keys().isdisjoint(_CHANGED_FIELDS):
+        if self._n_outputs > 1 or not self._fields.keys().isdisjoint(CHANGED_FIELDS):
             state |= {"format_version": 2, "n_outputs": self._n_outputs}
         if self.has_margins:
             state |= {"format_version": 3, "n_outputs": self._n_outputs}
@@ -425,7 +252,7 @@ class Tree:
         return state | {
             name: array
             for name, array in self._fields.items()
-            if has_categories or name not in _CATEGORY_FIELDS
+            if has_categories or name not in CATEGORY_FIELDS
         }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
@@ -441,18 +268,18 @@ class Tree:
         if not isinstance(state, dict):
             raise TypeError(f"a dict is needed, got {type(state).__name__}")
         version = state.get("format_version")
-        _require(
+        require(
             type(version) is int and version in FORMAT_VERSIONS,
             f"format_version must be one of {FORMAT_VERSIONS}, got {version!r}",
         )
-        arrays = {name: value for name, value in state.items() if name in _FIELDS}
+        arrays = {name: value for name, value in state.items() if name in FIELDS}
         scalars = {"format_version", *_SCALARS}
         if version > 1:
             scalars.add("n_outputs")
         unknown = state.keys() - arrays.keys() - scalars
-        _require(not unknown, f"unknown entries {sorted(map(repr, unknown))}")
+        require(not unknown, f"unknown entries {sorted(map(repr, unknown))}")
         for name in _SCALARS:
-            _require(name in state, f"{name} is missing")
+            require(name in state, f"{name} is missing")
         n_outputs = state.get("n_outputs", 1)
         self._build(*(state[name] for name in _SCALARS), n_outputs, arrays)
 
@@ -591,7 +418,7 @@ class Tree:
     def margins(self) -> dict[str, NDArray[Any]]:
         """`gain`, `runner_up` and `runner_up_gain` of :meth:`from_arrays`, if kept."""
         return {
-            name: self._fields[name] for name in _MARGIN_FIELDS if name in self._fields
+            name: self._fields[name] for name in MARGIN_FIELDS if name in self._fields
         }
 
     def with_margins(self, margins: Mapping[str, ArrayLike]) -> Tree:
@@ -659,7 +486,7 @@ class Tree:
         """
         if self._n_outputs == 1:
             return self.leaf_start
-        return _output_starts(self._fields)
+        return output_starts(self._fields)
 
     @property
     def leaf_value(self) -> NDArray[np.float64]:
@@ -771,7 +598,7 @@ class Tree:
     def packed(self) -> PackedTree:
         """The tree as the traversal kernel reads it, made when first asked for."""
         if self._packed is None:
-            self._packed = _pack(self)
+            self._packed = pack_tree(self)
         return self._packed
 
     def check_matrix(self, X: ArrayLike) -> NDArray[Any]:
@@ -896,153 +723,3 @@ class Tree:
         if normalize and total > 0.0:
             importances /= total
         return importances
-
-
-def _check_shape(fields: Mapping[str, NDArray[Any]]) -> NDArray[np.int32]:
-    """Return the depth of each node, or raise if the children form no preorder."""
-    n_nodes = fields["children_left"].size
-    size, depth = np.empty(n_nodes, np.int32), np.empty(n_nodes, np.int32)
-    bad = kernels.measure_preorder(
-        fields["children_left"], fields["children_right"], size, depth
-    )
-    _require(
-        bad < 0,
-        "children_left and children_right must form one tree in depth-first "
-        f"preorder; they do not at node {bad}",
-    )
-    return depth
-
-
-def _check_nodes(fields: Mapping[str, NDArray[Any]], n_features: int) -> None:
-    n_words = fields["category_bits"].size
-    arrays = (fields[name] for name in _NODE_FIELDS)
-    problem = validate.find_bad_field(*arrays, n_features, n_words)
-    if problem:
-        raise ValueError(_NODE_PROBLEMS[problem - 1].format(last=n_features - 1))
-
-
-def _check_margins(fields: Mapping[str, NDArray[Any]], n_features: int) -> None:
-    given = [name for name in _MARGIN_FIELDS if name in fields]
-    _require(
-        len(given) in (0, len(_MARGIN_FIELDS)),
-        f"{', '.join(_MARGIN_FIELDS)} go together, got only {', '.join(given)}",
-    )
-    if not given:
-        return
-    is_leaf = fields["children_left"] == NO_CHILD
-    runner_up = fields["runner_up"]
-    is_alone = runner_up == NO_FEATURE
-    _require(
-        np.all(is_alone | ((runner_up >= 0) & (runner_up < n_features)))
-        and np.all(is_alone[is_leaf]),
-        f"runner_up must be in 0..{n_features - 1}, or {NO_FEATURE} as at leaves",
-    )
-    for name, absent in (("gain", is_leaf), ("runner_up_gain", is_alone)):
-        value = fields[name]
-        _require(
-            np.all(np.isnan(value) == absent) and not np.isinf(value).any(),
-            f"{name} must be finite, and NaN where there is no such split",
-        )
-
-
-def _output_starts(fields: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
-    """Return where the entries of each leaf's outputs start, and the end."""
-    ends = np.cumsum(fields["output_classes"], dtype=np.int64)
-    output = np.searchsorted(ends, fields["leaf_class"], side="right")
-    changes = output[1:] != output[:-1]
-    changes[fields["leaf_start"][1:-1] - 1] = True
-    return np.concatenate(([0], np.flatnonzero(changes) + 1, [len(output)]))
-
-
-def _check_leaf_fields(
-    fields: Mapping[str, NDArray[Any]], n_classes: int, wanted: tuple[str, ...]
-) -> None:
-    for name in _LEAF_FIELDS:
-        _require(
-            (name in fields) == (name in wanted),
-            f"a tree with n_classes={n_classes} has {', '.join(wanted)}; "
-            f"{name} is {'too much' if name in fields else 'missing'}",
-        )
-
-
-def _check_values(
-    fields: Mapping[str, NDArray[Any]], n_leaves: int, n_outputs: int
-) -> None:
-    _check_leaf_fields(fields, 0, ("leaf_value",))
-    _require(
-        "leaf_share" not in fields, "leaf_share is for classification: there are none"
-    )
-    value = fields["leaf_value"]
-    _require(
-        value.size == n_leaves * n_outputs and np.all(np.isfinite(value)),
-        f"leaf_value must hold {n_outputs} finite numbers for each of {n_leaves} "
-        "leaves",
-    )
-    inner = fields.get("inner_value", np.zeros((n_leaves - 1) * n_outputs))
-    _require(
-        inner.size == (n_leaves - 1) * n_outputs and np.all(np.isfinite(inner)),
-        f"inner_value must hold {n_outputs} finite numbers for each of "
-        f"{n_leaves - 1} inner nodes",
-    )
-
-
-def _check_classes(
-    fields: Mapping[str, NDArray[Any]], n_leaves: int, n_classes: int, n_outputs: int
-) -> None:
-    _require(
-        "inner_value" not in fields, "inner_value is for regression: there are classes"
-    )
-    several = ("output_classes",) if n_outputs > 1 else ()
-    _check_leaf_fields(fields, n_classes, (*_CLASS_FIELDS, *several))
-    if several:
-        own = fields["output_classes"]
-        _require(
-            own.size == n_outputs
-            and np.all(own >= 1)
-            and own.sum(dtype=np.int64) == n_classes,
-            f"output_classes must hold {n_outputs} positive numbers whose sum is "
-            f"n_classes={n_classes}",
-        )
-    starts, classes = fields["leaf_start"], fields["leaf_class"]
-    weight = fields["leaf_weight"]
-    _require(
-        starts.size == n_leaves + 1
-        and starts[0] == 0
-        and np.all(starts[1:] > starts[:-1])
-        and starts[-1] == classes.size == weight.size,
-        f"leaf_start must rise from 0 to the {classes.size} entries of leaf_class "
-        f"and leaf_weight, with one step for each of {n_leaves} leaves",
-    )
-    rises = classes[1:] > classes[:-1]
-    rises[starts[1:-1] - 1] = True
-    _require(
-        np.all(classes >= 0) and np.all(classes < n_classes) and np.all(rises),
-        f"leaf_class must be in 0..{n_classes - 1} and ascend within a leaf",
-    )
-    _require(
-        np.all(weight >= 0.0) and np.all(np.isfinite(weight)),
-        "leaf_weight must be finite and not negative",
-    )
-    share = fields.get("leaf_share")
-    if share is not None:
-        _require(
-            not several
-            and share.size == classes.size
-            and np.all(share >= 0.0)
-            and np.allclose(np.add.reduceat(share, starts[:-1]), 1.0, 0.0, 1e-9),
-            "leaf_share must have the entries of leaf_class, not negative and with "
-            "sum 1 in each leaf, and one output",
-        )
-    if several:
-        starts = _output_starts(fields)
-        _require(
-            starts.size == n_leaves * n_outputs + 1,
-            f"leaf_class must have classes of each of {n_outputs} outputs in each leaf",
-        )
-    with np.errstate(over="ignore"):
-        totals = np.add.reduceat(weight, starts[:-1])
-        grand_total = totals.sum()
-    _require(
-        np.all(totals > 0.0) and np.isfinite(grand_total),
-        "leaf_weight must have a positive, finite sum in each leaf",
-    )
