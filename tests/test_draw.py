@@ -21,12 +21,12 @@ from fasttree import (
     EncodedTable,
     ExtraTreeClassifier,
     ExtraTreeRegressor,
+    sampling,
     training,
 )
 from fasttree.tree import REGRESSION_CRITERIA
 from test_growth import (
     PARAMS,
-    _with_narrow_rows,
     arrays_of,
     assert_same,
     synthetic,
@@ -124,11 +124,14 @@ def test_wide_nodes_draw_as_narrow_ones_do(data):
     params = draw_params(data, n_features, n_classes)
     narrow, _ = fit(table, n_classes, weight, params)
     for narrow_rows in (1, 20):
-        for n_threads in (1, 2, 4):
-            with pytest.MonkeyPatch.context() as patch:
-                make_plan = _with_narrow_rows(training.make_plan, narrow_rows)
-                patch.setattr(training, "make_plan", make_plan)
-                assert_same(narrow, fit(table, n_classes, weight, params, n_threads)[0])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sampling, "_KEY_BYTES", 1)
+            patch.setattr(sampling, "_LEAST_NARROW", narrow_rows)
+            assert_same(narrow, fit(table, n_classes, weight, params, 2)[0])
+    # Best leaf first, to the end, comes from nodes that are looked at one by one.
+    whole = dataclasses.replace(params, max_leaf_nodes=n_rows + 1)
+    best_first = fit(table, n_classes, weight, whole, 2)[0]
+    assert_same(narrow, best_first)
 
 
 @pytest.mark.parametrize(

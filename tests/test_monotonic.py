@@ -19,6 +19,7 @@ from fasttree import (
     ExtraTreeRegressor,
     constraints,
     load,
+    sampling,
     training,
 )
 from fasttree.constraints import Monotone
@@ -345,6 +346,9 @@ def test_wide_nodes_are_as_narrow_ones(data):
         with pytest.MonkeyPatch.context() as patch:
             make_plan = _with_narrow_rows(training.make_plan, narrow_rows)
             patch.setattr(training, "make_plan", make_plan)
+            for name in ("_KEY_BYTES", "_COPY_BYTES"):
+                patch.setattr(sampling, name, 1)
+            patch.setattr(sampling, "_LEAST_NARROW", narrow_rows)
             assert_same(narrow, fit(n_threads))
 
 

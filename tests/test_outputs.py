@@ -25,6 +25,7 @@ from fasttree import (
     export_graphviz,
     export_text,
     plot_tree,
+    sampling,
     training,
 )
 from fasttree.tree import CLASSIFICATION_CRITERIA, REGRESSION_CRITERIA
@@ -239,6 +240,9 @@ def test_regime_and_threads_change_no_bit(criterion, splitter, monkeypatch):
             monkeypatch.setattr(
                 training, "make_plan", _with_narrow_rows(make_plan, narrow_rows)
             )
+            monkeypatch.setattr(sampling, "_KEY_BYTES", 1)
+            monkeypatch.setattr(sampling, "_COPY_BYTES", 1)
+            monkeypatch.setattr(sampling, "_LEAST_NARROW", narrow_rows)
             assert_same(first, grow(table, y, [2, 4, 2], own, params, n_threads))
             monkeypatch.undo()
 

@@ -165,7 +165,7 @@ class ForestTrainer:
         self.phases = Phases()
         self._idle: list[kernels.Growth] = []
         self._columns: sampling.SharedColumns | None = None
-        if params.splitter == "best" and params.max_leaf_nodes is None:
+        if params.max_leaf_nodes is None:
             self._prepare()
 
     def key(self, number: int) -> int:
@@ -193,7 +193,7 @@ class ForestTrainer:
                 most=self.draws.most_counts,
                 balances=self.draws.bootstrap.balances,
             )
-        self._columns = sampling.SharedColumns(self.table)
+        self._columns = training.share_columns(self.table, self.params, 1)
 
     def grow(self, key: int) -> tuple[Tree, NDArray[np.uint32] | None]:
         """Return the tree of `key`, and how often each row was drawn for it."""
@@ -212,7 +212,7 @@ class ForestTrainer:
         taken, units = counts, None
         if self.draws is not None and self.draws.bootstrap.balances:
             taken, units = None, self._target.balanced_units(self.y, counts)
-        tree = self._target.grow(space, key, taken, self.table.n_features, units)
+        tree = self._target.grow(space, key, taken, self.table, units)
         wide, narrow = np.subtract(space.seconds, before)
         self._idle.append(space)
         self.phases.add(

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fasttree import constraints, growth, threads
-from fasttree._kernels import encode
+from fasttree import constraints, growth, sampling, threads
 from fasttree._kernels import grow as kernels
-from fasttree.encoding import KeyColumn, Workspaces
-from fasttree.target import BINARY, CLASSES, REGRESSION, SUMS, Target
+from fasttree.encoding import Workspaces
+from fasttree.target import BINARY, REGRESSION, SUMS, Target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 _MAX_KEPT_CLASSES = 32  # more are counted column by column, not kept
 _COPY_BYTES = 320 << 10  # of a worker's copy: most of a common L2 cache
-_DRAWN_BYTES = 4 << 20  # of one that is looked at in a few columns at a time
 
 
 @dataclass(frozen=True)
@@ -79,14 +77,12 @@ def uses_tiles(*, is_weighted: bool, criterion: str, n_outputs: int = 1) -> bool
 
 
 def samples_features(params: GrowthParams, n_features: int) -> bool:
-    """Return whether nodes count the features that they draw, and no others."""
-    return (
-        params.splitter == "best"
-        and params.max_features < n_features
-        and params.max_leaf_nodes is None
-        and params.monotone is None
-        and not params.keeps_margins
-    )
+    """Return whether nodes look only at features, or splits, that they draw.
+
+    Such trees keep no column in order.
+    """
+    looks_at_few = params.splitter == "random" or params.max_features < n_features
+    return looks_at_few and params.max_leaf_nodes is None and not params.keeps_margins
 
 
 def make_plan(
@@ -99,10 +95,10 @@ def make_plan(
         criterion=params.criterion,
         n_outputs=target.n_outputs,
     )
-    signs = _signs(params, n_features)
+    signs = signs_of(params, n_features)
     features = np.zeros(n_features, growth.FEATURE_DTYPE)
     tile_of = np.full(n_features, -1, np.int32)
-    keys = _keys_by_row(table, n_threads) if drawn else None
+    keys = sampling.keys_by_row(table, n_threads) if drawn else None
     tiled: list[int] = []
     ordered: list[int] = []
     for f, column in enumerate(table.columns):
@@ -117,7 +113,7 @@ def make_plan(
             features[f]["codes"] = column.codes.ctypes.data
             features[f]["itemsize"] = column.codes.itemsize
         if keys is not None:
-            _set_keys(features[f], column, keys[f])
+            sampling.set_keys(features[f], column, keys[f])
         is_binary = column.n_codes == 2 and column.n_missing == 0
         features[f]["binary"] = is_tiled and is_binary
         features[f]["monotone"] = signs[f].any()
@@ -164,11 +160,9 @@ def make_plan(
     n_binary = int(features["binary"].sum())
     row_bytes = 2 * (n_features - n_binary) + 8 * -(-n_binary // 64)
     row_bytes += target.row_bytes
-    capacity, most = _COPY_BYTES // row_bytes, kernels.MAX_LOCAL_ROWS
-    if drawn:
-        capacity = _DRAWN_BYTES // (4 * n_features + target.row_bytes)
-        if target.kind != CLASSES:
-            most = kernels.MAX_DRAWN_ROWS
+    narrow_rows = max(_COPY_BYTES // row_bytes, 1024)
+    if params.keeps_margins:
+        narrow_rows = 0
     plan = growth.Plan(
         problem=problem,
         n_rows=n_rows,
@@ -184,7 +178,7 @@ def make_plan(
         max_leaf_nodes=params.max_leaf_nodes,
         min_gain=_min_gain(params.min_impurity_decrease, target),
         key=params.seed,
-        narrow_rows=0 if params.keeps_margins else min(max(capacity, 1024), most),
+        narrow_rows=min(narrow_rows, kernels.MAX_LOCAL_ROWS),
         n_threads=n_threads,
         keeps_margins=params.keeps_margins,
     )
@@ -223,9 +217,6 @@ def _make_problem(
     n_runs: int,
     owned: Any,
 ) -> Any:
-    bounded = np.zeros(0, np.int32)
-    if params.monotone is not None:
-        bounded = params.monotone.classes
     return kernels.Problem(
         target.kind,
         target.loss,
@@ -247,18 +238,25 @@ def _make_problem(
         tiles,
         tiled_features,
         make_limits(target, params, n_rows),
-        bounded,
-        _signs(params, len(features)),
+        bounded_of(params),
+        signs_of(params, len(features)),
         n_runs,
         owned,
     )
 
 
-def _signs(params: GrowthParams, n_features: int) -> NDArray[np.int8]:
+def signs_of(params: GrowthParams, n_features: int) -> NDArray[np.int8]:
     """Return the signs of monotonic constraints, of no columns if there are none."""
     if params.monotone is None:
         return np.zeros((n_features, 0), np.int8)
     return params.monotone.signs
+
+
+def bounded_of(params: GrowthParams) -> NDArray[np.int32]:
+    """Return the classes that the signs are of."""
+    if params.monotone is None:
+        return np.zeros(0, np.int32)
+    return params.monotone.classes
 
 
 def make_limits(target: Target, params: GrowthParams, n_rows: int) -> tuple[Any, ...]:
@@ -296,45 +294,6 @@ def _column_words(target: Target) -> int:
     if target.kind == REGRESSION:
         return 512
     return 128 * target.n_classes if target.n_classes <= _MAX_KEPT_CLASSES else 0
-
-
-def _keys_by_row(table: EncodedTable, n_threads: int) -> list[NDArray[Any]]:
-    """Return each column as the integers that drawn splits look at.
-
-    They are in the order of the values: see the kernel's draw.pxd.
-    """
-
-    def make(column: Any) -> NDArray[Any]:
-        values: NDArray[Any] = np.arange(column.n_codes, dtype=np.int32)
-        last = column.n_codes
-        if isinstance(column, KeyColumn):
-            return column.codes
-        if _has_value_keys(column):
-            upper = column.upper.astype(np.float32 if column.single else np.float64)
-            values = np.empty(len(upper), np.int32 if column.single else np.int64)
-            encode.value_keys(upper, values)
-        if not column.is_categorical:
-            last = np.iinfo(values.dtype).max
-        keys = np.empty(len(column.codes), values.dtype)
-        kernels.gather_keys(
-            column.codes, np.append(values, values.dtype.type(last)), keys
-        )
-        return keys
-
-    return threads.run(make, [(column,) for column in table.columns], n_threads)
-
-
-def _has_value_keys(column: Any) -> bool:
-    return column.is_exact and not column.is_categorical
-
-
-def _set_keys(feature: Any, column: Any, keys: NDArray[Any]) -> None:
-    """Fill in the fields of a FEATURE_DTYPE that drawn splits need."""
-    feature["keys"] = keys.ctypes.data
-    feature["key_size"] = keys.itemsize
-    if not column.is_categorical and not column.is_exact:
-        feature["lower"] = column.lower.ctypes.data
-        feature["upper"] = column.upper.ctypes.data
 
 
 def _take_orders(

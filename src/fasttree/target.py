@@ -84,7 +84,7 @@ class Target:
 def n_rows_of(target: Target) -> int:
     rows = target.response if target.label is None else target.label
     assert rows is not None
-    return len(rows)
+    return len(rows) // target.n_outputs
 
 
 def class_target(

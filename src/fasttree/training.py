@@ -14,10 +14,12 @@ from fasttree._kernels import forest as _kernel
 from fasttree.grown_tree import to_tree
 from fasttree.plan import (
     GrowthParams,
+    bounded_of,
     first_rows,
     make_limits,
     make_plan,
     samples_features,
+    signs_of,
 )
 from fasttree.target import (
     BINARY,
@@ -147,8 +149,8 @@ def _grow(
 def _grow_of_all(
     table: EncodedTable, target: Target, params: GrowthParams, n_threads: int
 ) -> Tree:
-    if target.n_outputs == 1 and samples_features(params, table.n_features):
-        return _grow_sampled(table, target, params)
+    if samples_features(params, table.n_features):
+        return _grow_sampled(table, target, params, n_threads)
     plan, owned = make_plan(table, target, params, n_threads)
     if params.max_leaf_nodes is None:
         pieces = growth.grow_depth_first(plan)
@@ -159,10 +161,25 @@ def _grow_of_all(
     return to_tree(pieces.join(), table, target, params)
 
 
-def _grow_sampled(table: EncodedTable, target: Target, params: GrowthParams) -> Tree:
+def share_columns(
+    table: EncodedTable, params: GrowthParams, n_threads: int
+) -> sampling.SharedColumns:
+    """Return the columns for trees that draw what they look at."""
+    return sampling.SharedColumns(
+        table,
+        drawn=params.splitter == "random",
+        signs=signs_of(params, table.n_features),
+        bounded=bounded_of(params),
+        n_threads=n_threads,
+    )
+
+
+def _grow_sampled(
+    table: EncodedTable, target: Target, params: GrowthParams, n_threads: int
+) -> Tree:
     shared = SharedTarget.of_rows(target, params)
-    growth_space = shared.make_growth(sampling.SharedColumns(table))
-    return shared.grow(growth_space, params.seed, None, table.n_features)
+    growth_space = shared.make_growth(share_columns(table, params, n_threads))
+    return shared.grow(growth_space, params.seed, None, table)
 
 
 @dataclass(frozen=True)
@@ -175,6 +192,7 @@ class SharedTarget:
     """
 
     target: Target
+    params: GrowthParams
     limits: tuple[Any, ...]
     order: NDArray[np.uint32] | None  # rows of the root, None: by number
     counts: NDArray[np.uint32] | None = None  # weights of all trees, for BINARY
@@ -184,12 +202,14 @@ class SharedTarget:
     def of_rows(cls, target: Target, params: GrowthParams) -> SharedTarget:
         """Return the target for trees of all rows, with their own weights."""
         counts, units = None, target.weights.units
-        if _counts_fit(target):
+        if params.monotone is not None and target.kind == BINARY:
+            target = replace(target, kind=CLASSES)
+        elif params.monotone is None and _counts_fit(target):
             assert units is not None
             counts, units = units.astype(np.uint32), None
             target = replace(target, kind=BINARY)
         limits = make_limits(target, params, n_rows_of(target))
-        return cls(target, limits, _start_order(target), counts, units)
+        return cls(target, params, limits, _start_order(target), counts, units)
 
     @classmethod
     def of_draws(
@@ -238,6 +258,7 @@ class SharedTarget:
                 most <= _kernel.MOST_BINARY_WEIGHT
             )
             is_binary = n_classes <= 2 and few and not balances
+            is_binary &= params.monotone is None
             target = class_target(y, n_classes, None, "gini")
             nlogn, quantum = None, 0.0
             if params.criterion == "entropy":
@@ -250,7 +271,8 @@ class SharedTarget:
                 nlogn=nlogn,
                 quantum=quantum,
             )
-        return cls(target, make_limits(target, params, n_rows), _start_order(target))
+        limits = make_limits(target, params, n_rows)
+        return cls(target, params, limits, _start_order(target))
 
     def make_growth(
         self, columns: sampling.SharedColumns, *, shuffles: bool = False
@@ -265,7 +287,7 @@ class SharedTarget:
         growth_space: Any,
         key: int,
         counts: NDArray[np.uint32] | None,
-        n_features: int,
+        table: EncodedTable,
         units: NDArray[np.int64] | None = None,
     ) -> Tree:
         """Grow the tree of `key`, of rows drawn `counts` times or of weight `units`."""
@@ -279,7 +301,14 @@ class SharedTarget:
             target.response,
             self.order,
         )
-        return sampling.take_tree(growth_space, target, n_features)
+        if target.n_outputs == 1 and self.params.monotone is None:
+            return sampling.take_tree(growth_space, target, table.n_features)
+        records = growth_space.take_records()
+        n_nodes = len(records[0]) // growth.NODE_DTYPE.itemsize
+        bounds = np.array([0, n_nodes], np.int64)
+        part = np.zeros(1, np.int32)
+        pieces = growth.Pieces([records], part, bounds[:1], bounds[1:])
+        return to_tree(pieces.join(), table, target, self.params)
 
     def balanced_units(
         self, y: NDArray[np.int32], counts: NDArray[np.uint32]

@@ -57,6 +57,7 @@ cdef struct Codes:
     uint32_t missing          # code of a missing value, or more than any
     uint8_t size              # bytes of a code
     uint8_t categorical
+    uint8_t monotone          # a constraint speaks of the column
 
 # Sums of the rows of one code.
 cdef struct Bin:

@@ -35,6 +35,7 @@ from fasttree._kernels.absolute cimport (
     cost_of_halves,
     median_of_halves,
 )
+from fasttree._kernels.histogram cimport fasttree_prefetch
 from fasttree._kernels.impurity cimport (
     ClassSums,
     nlogn,
@@ -73,11 +74,22 @@ ctypedef fused narrow_or_wide:
 
 cdef enum:
     MAX_ATTEMPTS = 64         # at drawing two sides of categories: 2**-64 fail
+    GROUP = 8                 # features whose keys are gathered together
+
+# What a split sends to the left; weight and sum not of CLASSES and several outputs.
+cdef struct LeftSide:
+    int64_t n                 # rows
+    int64_t weight
+    int64_t sum               # BINARY: weight of class 1; REGRESSION: of values
 
 # A thread's memory for one node at a time.
 cdef struct DrawSpace:
-    void* keys                # (capacity,) the node's keys, up to int64
-    uint32_t* ones            # (capacity,) BINARY: whether of class 1
+    void* bank[GROUP]         # (capacity,) each: a node's keys, by place
+    void* spare               # (capacity,) sides of categories
+    void* kept                # (capacity,) keys or sides of the best split so far
+    LeftSide side             # of the split at hand
+    LeftSide kept_side        # of the best one
+    const uint32_t* stats     # (n,) BINARY: weight | weight of class 1 << 16, by place
     int64_t* left             # (n_totals,) zeroed
     int64_t* sizes            # (largest n_codes + 1,) of categories, zeroed
     int64_t* totals           # (n_totals,) of the node
@@ -96,19 +108,28 @@ cdef inline bint reserve_draws(
     int64_t n_codes
 ) noexcept nogil:
     """Allocate; False if there is no memory. To be freed in either case."""
-    space.keys = calloc(capacity, sizeof(int64_t))
-    space.ones = <uint32_t*>calloc(capacity, sizeof(uint32_t))
+    cdef int j
+    cdef bint allocated = True
+    for j in range(GROUP):
+        space.bank[j] = calloc(capacity, sizeof(int64_t))
+        allocated &= space.bank[j] != NULL
+    space.spare = calloc(capacity, sizeof(int64_t))
+    space.kept = calloc(capacity, sizeof(int64_t))
     space.left = <int64_t*>calloc(target.n_totals + 1, sizeof(int64_t))
     space.sides = <uint8_t*>calloc(n_rows if target.n_orders > 1 else 1, 1)
     space.sizes = <int64_t*>calloc(n_codes + 1, sizeof(int64_t))
     space.totals = NULL
-    return (space.keys != NULL and space.ones != NULL and space.left != NULL
-            and space.sizes != NULL and space.sides != NULL)
+    space.stats = NULL
+    return (allocated and space.spare != NULL and space.kept != NULL
+            and space.left != NULL and space.sizes != NULL and space.sides != NULL)
 
 
 cdef inline void free_draws(DrawSpace* space) noexcept nogil:
-    free(space.keys)
-    free(space.ones)
+    cdef int j
+    for j in range(GROUP):
+        free(space.bank[j])
+    free(space.spare)
+    free(space.kept)
     free(space.left)
     free(space.sizes)
     free(space.sides)
@@ -200,29 +221,75 @@ cdef inline int64_t nearest_cut(
     return first
 
 
-cdef inline KeyRange gather_keys(
-    const narrow_or_wide* keys, const entry_t* rows, int64_t n, bint has_missing,
-    narrow_or_wide* out,       # OUT (n,)
+cdef inline void gather_column(
+    const narrow_or_wide* keys, const entry_t* rows, int64_t n, narrow_or_wide* out
+) noexcept nogil:
+    cdef int64_t i
+    for i in range(n):
+        out[i] = keys[rows[i]]
+
+
+cdef inline void gather_beside(
+    const uint8_t* keys, int64_t row_bytes, const int64_t* offset, const entry_t* rows,
+    int64_t n, narrow_or_wide** out, int k
+) noexcept nogil:
+    """Gather `k` columns of a table of rows; called with a number, for its loops."""
+    cdef int64_t i
+    cdef int j
+    cdef const uint8_t* row
+    for i in range(n):
+        if entry_t is uint32_t:
+            if i + 16 < n:
+                row = keys + rows[i + 16] * row_bytes
+                for j in range(k):
+                    fasttree_prefetch(row + offset[j])
+        row = keys + rows[i] * row_bytes
+        for j in range(k):
+            out[j][i] = (<const narrow_or_wide*>(row + offset[j]))[0]
+
+
+cdef inline void gather_group(
+    const uint8_t* keys, int64_t row_bytes, const int64_t* offset, const entry_t* rows,
+    int64_t n, narrow_or_wide** out, int k
+) noexcept nogil:
+    """Write to `out` (k, n) the keys of k columns, `offset` bytes from a row's start."""
+    if k == 1:
+        gather_beside(keys, row_bytes, offset, rows, n, out, 1)
+    elif k == 2:
+        gather_beside(keys, row_bytes, offset, rows, n, out, 2)
+    elif k == 3:
+        gather_beside(keys, row_bytes, offset, rows, n, out, 3)
+    elif k == 4:
+        gather_beside(keys, row_bytes, offset, rows, n, out, 4)
+    elif k == 5:
+        gather_beside(keys, row_bytes, offset, rows, n, out, 5)
+    elif k == 6:
+        gather_beside(keys, row_bytes, offset, rows, n, out, 6)
+    elif k == 7:
+        gather_beside(keys, row_bytes, offset, rows, n, out, 7)
+    elif k == 8:
+        gather_beside(keys, row_bytes, offset, rows, n, out, 8)
+
+
+cdef inline KeyRange range_of(
+    const narrow_or_wide* keys, int64_t n, bint has_missing
 ) noexcept nogil:
     cdef KeyRange seen
     cdef narrow_or_wide missing = <narrow_or_wide>(
         0x7FFFFFFF if narrow_or_wide is int32_t else <int64_t>0x7FFFFFFFFFFFFFFF)
     cdef narrow_or_wide low = missing, high = -missing, key
-    cdef int64_t i
-    seen.n_missing = 0
+    cdef int64_t i, n_missing = 0
     if not has_missing:
         for i in range(n):
-            key = keys[rows[i]]
-            out[i] = key
-            low = min(low, key)
-            high = max(high, key)
+            low = min(low, keys[i])
+            high = max(high, keys[i])
     else:
         for i in range(n):
-            key = keys[rows[i]]
-            out[i] = key
-            seen.n_missing += key == missing
+            key = keys[i]
+            n_missing += key == missing
             low = min(low, key)
             high = max(high, -missing if key == missing else key)
+    seen.n_missing = n_missing
     seen.low = low
     seen.high = high
     return seen
@@ -266,40 +333,64 @@ cdef inline int64_t cost_of_outputs(
     return cost
 
 
+cdef inline LeftSide count_left(
+    const narrow_or_wide* keys, const uint32_t* stats, int64_t n, narrow_or_wide cut,
+    bint missing_left
+) noexcept nogil:
+    """The left side of two classes; without branches, for whole vectors of rows."""
+    cdef narrow_or_wide missing = <narrow_or_wide>(
+        0x7FFFFFFF if narrow_or_wide is int32_t else <int64_t>0x7FFFFFFFFFFFFFFF)
+    cdef LeftSide left
+    cdef int64_t i
+    cdef uint32_t side, stat, count = 0, weight = 0, ones = 0
+    if missing_left:
+        for i in range(n):
+            side = (keys[i] <= cut) | (keys[i] == missing)
+            stat = stats[i] & -side
+            count += side
+            weight += stat & 0xFFFF
+            ones += stat >> 16
+    else:
+        for i in range(n):
+            side = keys[i] <= cut
+            stat = stats[i] & -side
+            count += side
+            weight += stat & 0xFFFF
+            ones += stat >> 16
+    left.n = count
+    left.weight = weight
+    left.sum = ones
+    return left
+
+
 cdef inline double score_sides(
     const narrow_or_wide* keys, const entry_t* rows, narrow_or_wide cut,
     bint missing_left, const Target* target, const NodeStat* node,
-    const Limits* limits, const Monotone* rule, DrawSpace* space, int64_t* n_left
+    const Limits* limits, const Monotone* rule, DrawSpace* space
 ) noexcept nogil:
-    """Score with the keys up to `cut` on the left; -inf if a side is too small."""
+    """Score with the keys up to `cut` on the left; -inf if a side is too small.
+
+    What goes left is noted in `space.side`.
+    """
     cdef narrow_or_wide missing = <narrow_or_wide>(
         0x7FFFFFFF if narrow_or_wide is int32_t else <int64_t>0x7FFFFFFFFFFFFFFF)
     cdef int64_t n = node.n, i, c, row, side, s = 0, w = 0, count = 0, l, r
-    cdef uint32_t counted = 0, ones = 0, bit
     cdef HalfSums halves[2]
     cdef bint allowed = True
     cdef ClassSums sums
     cdef double score = -INFINITY
     if target.kind == BINARY:
-        if missing_left:
-            for i in range(n):
-                bit = (keys[i] <= cut) | (keys[i] == missing)
-                counted += bit
-                ones += bit & space.ones[i]
-        else:
-            for i in range(n):
-                bit = keys[i] <= cut
-                counted += bit
-                ones += bit & space.ones[i]
-        n_left[0] = counted
-        if (n_left[0] < limits.min_samples_leaf
-                or n - n_left[0] < limits.min_samples_leaf):
+        space.side = count_left(keys, space.stats, n, cut, missing_left)
+        count = space.side.n
+        w = space.side.weight
+        s = space.side.sum
+        if (count < limits.min_samples_leaf or n - count < limits.min_samples_leaf
+                or w < limits.min_weight_leaf
+                or node.weight - w < limits.min_weight_leaf
+                or not allows_binary(rule, node, w, s)):
             return -INFINITY
-        l = n_left[0] - <int64_t>ones
-        if not allows_binary(rule, node, n_left[0], ones):
-            return -INFINITY
-        return score_binary(target.entropy, target.nlogn, l, ones,
-                            n - node.sum - l, node.sum - <int64_t>ones)
+        return score_binary(target.entropy, target.nlogn, w - s, s,
+                            node.weight - node.sum - (w - s), node.sum - s)
     for i in range(n):
         row = rows[i]
         side = (keys[i] <= cut) | (missing_left & (keys[i] == missing))
@@ -315,7 +406,9 @@ cdef inline double score_sides(
                 add_row(target, space.left, row, l)
         else:
             s += target.value[row] & -side
-    n_left[0] = count
+    space.side.n = count
+    space.side.weight = w
+    space.side.sum = s
     if target.kind >= LABELS and target.n_orders == 1:
         score = score_counted(target, rows, n, space.totals, space.left, w, node.weight)
     if target.kind == CLASSES:
@@ -366,16 +459,23 @@ cdef inline double score_sides(
 
 # --- one feature ------------------------------------------------------------------
 
+cdef inline void keep_split(DrawSpace* space, void** keys) noexcept nogil:
+    """The split at hand, of these keys or sides, is the best so far."""
+    cdef void* other = space.kept
+    space.kept = keys[0]
+    keys[0] = other
+    space.kept_side = space.side
+
+
 cdef inline bint draw_cut(
-    const Feature* feature, int32_t index, const narrow_or_wide* keys,
-    const entry_t* rows, uint64_t h, const Target* target, const NodeStat* node,
-    const Limits* limits, const Monotone* rule, DrawSpace* space, Split* best
+    const Feature* feature, int32_t index, narrow_or_wide** keys, const entry_t* rows,
+    uint64_t h, const Target* target, const NodeStat* node, const Limits* limits,
+    const Monotone* rule, DrawSpace* space, Split* best
 ) noexcept nogil:
-    cdef narrow_or_wide* own = <narrow_or_wide*>space.keys
-    cdef KeyRange seen = gather_keys(keys, rows, node.n, feature.has_missing, own)
+    cdef KeyRange seen = range_of(keys[0], node.n, feature.has_missing)
     cdef bint missing_left = seen.n_missing > 0 and h & 1
     cdef double threshold = INFINITY, score
-    cdef int64_t cut, n_left
+    cdef int64_t cut
     if seen.n_missing == node.n or (seen.low == seen.high and seen.n_missing == 0):
         return False
     if seen.low == seen.high:
@@ -389,15 +489,16 @@ cdef inline bint draw_cut(
         threshold = draw_between(h, feature.lower[seen.low],
                                  feature.upper[seen.high], feature.single)
         cut = nearest_cut(feature, seen.low, seen.high, &threshold)
-    score = score_sides(own, rows, <narrow_or_wide>cut, missing_left, target, node,
-                        limits, rule, space, &n_left)
+    score = score_sides(keys[0], rows, <narrow_or_wide>cut, missing_left, target, node,
+                        limits, rule, space)
     if score > best.score:
         best.score = score
         best.feature = index
         best.position = cut
         best.threshold = threshold
         best.missing_left = (missing_left if seen.n_missing > 0
-                             else n_left > node.n - n_left)
+                             else space.side.n > node.n - space.side.n)
+        keep_split(space, <void**>keys)
     return True
 
 
@@ -418,16 +519,16 @@ cdef inline bint draw_set(
     const Target* target, const NodeStat* node, const Limits* limits,
     DrawSpace* space, Split* best
 ) noexcept nogil:
-    cdef int32_t* sides = <int32_t*>space.keys
-    cdef int64_t n = node.n, i, attempt, n_left = 0, first = -1, group
+    cdef int32_t* sides = <int32_t*>space.spare
+    cdef int64_t n = node.n, i, attempt, first = -1, group
     cdef int32_t low, high
     cdef bint varies = False, two_groups = False
     cdef double score
     for i in range(n):
-        space.sizes[codes[rows[i]]] += 1
+        space.sizes[codes[i]] += 1
     for i in range(n):
-        group = codes[rows[i]]
-        varies |= group != codes[rows[0]]
+        group = codes[i]
+        varies |= group != codes[0]
         if space.sizes[group] < limits.min_samples_category:
             group = 0xFFFFFFFF
         two_groups |= first >= 0 and group != first
@@ -438,42 +539,60 @@ cdef inline bint draw_set(
             high = 0
             for i in range(n):
                 sides[i] = draw_side(space.sizes, limits.min_samples_category,
-                                     codes[rows[i]], h, attempt)
+                                     codes[i], h, attempt)
                 low &= sides[i]
                 high |= sides[i]
             if low < high:
                 score = score_sides(sides, rows, <int32_t>0, False, target, node,
-                                    limits, NULL, space, &n_left)
+                                    limits, NULL, space)
                 if score > best.score:
                     best.score = score
                     best.feature = index
                     best.position = attempt
                     best.threshold = NAN
+                    keep_split(space, &space.spare)
                 break
     for i in range(n):
-        space.sizes[codes[rows[i]]] = 0
+        space.sizes[codes[i]] = 0
     return varies
 
 
-cdef inline bint draw_feature(
-    const Feature* feature, int32_t index, const void* keys, const entry_t* rows,
+cdef inline bint draw_gathered(
+    const Feature* feature, int32_t index, void** keys, const entry_t* rows,
     uint64_t node_draw, const Target* target, const NodeStat* node,
     const Limits* limits, DrawSpace* space, Split* best
 ) noexcept nogil:
     """Try a column's one candidate; False if the column is constant in the node.
 
-    `space` holds the node's `ones` or `totals`, and its `rule`, already.
+    `keys` are those of the node, by place, and change places with `kept` where they
+    win. `space` holds the node's `stats` or `totals`, and its `rule`, already.
     """
     cdef uint64_t h = draw_of_feature(node_draw, index)
     cdef const Monotone* rule = rule_of(&space.rule, limits, feature, index)
     if feature.categorical:
-        return draw_set(index, <const int32_t*>keys, rows, h, target, node, limits,
+        return draw_set(index, <const int32_t*>keys[0], rows, h, target, node, limits,
                         space, best)
     if feature.key_size == sizeof(int32_t):
-        return draw_cut(feature, index, <const int32_t*>keys, rows, h, target, node,
-                        limits, rule, space, best)
-    return draw_cut(feature, index, <const int64_t*>keys, rows, h, target, node,
-                    limits, rule, space, best)
+        return draw_cut(feature, index, <int32_t**>keys, rows, h, target, node, limits,
+                        rule, space, best)
+    return draw_cut(feature, index, <int64_t**>keys, rows, h, target, node, limits,
+                    rule, space, best)
+
+
+cdef inline bint draw_feature(
+    const Feature* feature, int32_t index, const entry_t* rows, uint64_t node_draw,
+    const Target* target, const NodeStat* node, const Limits* limits, DrawSpace* space,
+    Split* best
+) noexcept nogil:
+    """As `draw_gathered`, of the table's column."""
+    if feature.key_size == sizeof(int32_t):
+        gather_column(<const int32_t*>feature.keys, rows, node.n,
+                      <int32_t*>space.bank[0])
+    else:
+        gather_column(<const int64_t*>feature.keys, rows, node.n,
+                      <int64_t*>space.bank[0])
+    return draw_gathered(feature, index, &space.bank[0], rows, node_draw, target, node,
+                         limits, space, best)
 
 
 # --- carrying a split out ---------------------------------------------------------
@@ -540,7 +659,7 @@ cdef inline int64_t part_rows(
 
 cdef inline bint record_drawn(
     Arena* arena, NodeRecord* record, const Feature* feature, const void* keys,
-    const entry_t* rows, int64_t n, int64_t n_left, const Split* split
+    int64_t step, const entry_t* rows, int64_t n, int64_t n_left, const Split* split
 ) noexcept nogil:
     """Fill in threshold or category set, from rows that have been parted.
 
@@ -568,7 +687,7 @@ cdef inline bint record_drawn(
     record.missing_left = left_is_larger
     memset(words, 255 if left_is_larger else 0, n_words * sizeof(uint64_t))
     for i in range(n):
-        code = codes[rows[i]]
+        code = codes[<int64_t>rows[i] * step]
         if code == feature.n_codes:
             record.missing_left = i < n_left
             continue

@@ -36,6 +36,13 @@ def add_values(
     sums: NDArray[np.int64],
     n_trees: NDArray[np.int32],
 ) -> None: ...
+def interleave_keys(
+    features: NDArray[np.uint8],
+    offset: NDArray[np.int64],
+    start: int,
+    stop: int,
+    out: NDArray[np.uint8],
+) -> None: ...
 
 class Growth:
     def __init__(
@@ -44,12 +51,20 @@ class Growth:
         loss: int,
         entropy: bool,
         n_classes: int,
+        n_outputs: int,
+        n_totals: int,
+        class_start: NDArray[np.int64] | None,
         nlogn: NDArray[np.float64] | None,
         quantum: float,
-        centre: float,
+        centres: NDArray[np.float64],
         per_unit: float,
         columns: NDArray[np.uint8],
+        features: NDArray[np.uint8] | None,
+        row_keys: NDArray[np.uint8] | None,
+        key_offset: NDArray[np.int64] | None,
         limits: tuple[int, int, int, int, int, int, float, bool],
+        bounded: NDArray[np.int32],
+        signs: NDArray[np.int8],
         n_table_rows: int,
         n_rows: int,
         narrow_rows: int,
@@ -68,6 +83,14 @@ class Growth:
         response: NDArray[np.float64] | None,
         order: NDArray[np.uint32] | None,
     ) -> bool: ...
+    def take_records(
+        self,
+    ) -> tuple[
+        NDArray[np.uint8],
+        NDArray[np.int32],
+        NDArray[np.int64],
+        NDArray[np.uint64],
+    ]: ...
     def take(
         self, response_exponent: int, weight_scale: float
     ) -> dict[str, NDArray[Any]]: ...

@@ -4,6 +4,7 @@ import numpy as np
 
 from libc.math cimport INFINITY, NAN, ldexp
 from libc.stdint cimport (
+    int8_t,
     int32_t,
     int64_t,
     uint8_t,
@@ -12,29 +13,30 @@ from libc.stdint cimport (
     uint64_t,
 )
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from fasttree._kernels.cells cimport Codes
-from fasttree._kernels.impurity cimport node_stat
-from fasttree._kernels.random cimport draw_wide, mix
-from fasttree._kernels.records cimport NodeRecord
-from fasttree._kernels.sampled cimport (
+from fasttree._kernels.grower cimport (
     Grower,
-    binary_stat,
     free_grower,
-    grow_nodes,
     reserve_grower,
     reserve_stack,
     seconds_now,
 )
+from fasttree._kernels.outputs cimport clear_node, measure_node
+from fasttree._kernels.random cimport draw_wide, mix
+from fasttree._kernels.records cimport Arena, NodeRecord
+from fasttree._kernels.sampled cimport binary_stat, grow_nodes
 from fasttree._kernels.subtree cimport LOCAL_ROWS, must_be_leaf
 from fasttree._kernels.types cimport (
     ABSOLUTE,
     BINARY,
     CLASSES,
+    Feature,
     NodeStat,
     REGRESSION,
     SQUARED,
+    SUMS,
 )
 
 # A column of the table that trees share. Mirrored by fasttree.sampling.COLUMN_DTYPE.
@@ -119,17 +121,51 @@ def add_values(
                 sums[i, k] += sign * units[leaves[i], k]
 
 
+def interleave_keys(
+    const uint8_t[::1] features, const int64_t[::1] offset, int64_t start, int64_t stop,
+    uint8_t[:, ::1] out,
+):
+    """Write the keys of rows start..stop-1 row by row.
+
+    `features` is one Feature for each column, `offset` where its key stands in a row.
+    """
+    cdef const Feature* columns = <const Feature*>&features[0]
+    cdef int64_t f, i, step, first = start, last = start
+    cdef uint8_t* base = &out[0, 0]
+    cdef int32_t* narrow
+    cdef int64_t* wide
+    with nogil:
+        while last < stop:
+            first = last
+            last = min(stop, first + 512)  # rows that stay in the cache
+            for f in range(offset.shape[0]):
+                if columns[f].key_size == sizeof(int32_t):
+                    narrow = <int32_t*>(base + offset[f])
+                    step = out.shape[1] // sizeof(int32_t)
+                    for i in range(first, last):
+                        narrow[i * step] = (<const int32_t*>columns[f].keys)[i]
+                else:
+                    wide = <int64_t*>(base + offset[f])
+                    step = out.shape[1] // sizeof(int64_t)
+                    for i in range(first, last):
+                        wide[i * step] = (<const int64_t*>columns[f].keys)[i]
+
+
 cdef class Growth:
     """One thread's memory for trees over a table, one after another.
 
     Parameters
     ----------
-    kind, loss, entropy, n_classes, nlogn, quantum, centre, per_unit
-        Of the target, as for `grow.Problem`.
+    kind, loss, entropy, n_classes, n_outputs, n_totals, class_start, nlogn, quantum
+        Of the target, as for `grow.Problem`, and so are `centres` and `per_unit`.
     columns : ndarray of uint8
         One Column each.
-    limits : tuple
-        As for `grow.Problem`.
+    features : ndarray of uint8, or None
+        One Feature each, with keys, where splits are drawn.
+    row_keys, key_offset
+        Of `interleave_keys`, where splits are drawn; else None.
+    limits, bounded, signs
+        As for `grow.Problem`. Two classes under constraints are CLASSES.
     n_table_rows, n_rows : int
         Rows of the table, and most rows of a tree.
     narrow_rows : int
@@ -155,12 +191,20 @@ cdef class Growth:
         int loss,
         bint entropy,
         int n_classes,
+        int64_t n_outputs,
+        int64_t n_totals,
+        const int64_t[::1] class_start,
         const double[::1] nlogn,
         double quantum,
-        double centre,
+        const double[::1] centres,
         double per_unit,
         const uint8_t[::1] columns,
+        const uint8_t[::1] features,
+        const uint8_t[:, ::1] row_keys,
+        const int64_t[::1] key_offset,
         tuple limits,
+        const int32_t[::1] bounded,
+        const int8_t[:, ::1] signs,
         int64_t n_table_rows,
         int64_t n_rows,
         int64_t narrow_rows,
@@ -168,26 +212,40 @@ cdef class Growth:
         object owned,
     ):
         cdef Grower* g = &self.g
-        cdef int64_t f, most_codes = narrow_rows
+        cdef int64_t f, most_codes = 0
         cdef Codes* codes
         if not 1 <= narrow_rows <= LOCAL_ROWS:
             raise ValueError(f"narrow_rows must be in [1, {LOCAL_ROWS}]")
-        self.owned = (nlogn, columns, owned)
+        self.owned = (class_start, nlogn, centres, columns, features, row_keys,
+                      key_offset, bounded, signs, owned)
         self.columns = <const Column*>&columns[0]
         self.n_table_rows = n_table_rows
         self.capacity = n_rows
         g.n_features = <int32_t>(columns.shape[0] // sizeof(Column))
         g.n_words = (g.n_features + 63) // 64
+        g.n_table_rows = n_table_rows
         g.narrow_rows = narrow_rows
         g.shuffles = shuffles
+        if features is not None:
+            g.features = <const Feature*>&features[0]
+            g.row_keys = &row_keys[0, 0]
+            g.row_bytes = row_keys.shape[1]
+            g.key_offset = &key_offset[0]
         g.target.kind = kind
         g.target.loss = loss
         g.target.entropy = entropy
-        g.target.centre = centre
+        g.target.centre = centres[0]
+        g.target.centres = &centres[0]
         g.target.per_unit = per_unit
         g.target.n_classes = n_classes
-        g.target.n_outputs = g.target.n_orders = 1
-        g.target.n_totals = n_classes if kind == CLASSES else 0
+        g.target.n_outputs = n_outputs
+        g.target.n_orders = n_outputs if kind == SUMS and loss == ABSOLUTE else 1
+        g.target.n_totals = n_totals
+        g.target.stride = n_rows
+        # Several outputs stand row by row, or output by output: see types.pxd.
+        g.target.row_step = 1 if g.target.n_orders > 1 else n_outputs
+        g.target.output_step = n_table_rows if g.target.n_orders > 1 else 1
+        g.target.class_start = NULL if class_start is None else &class_start[0]
         g.target.nlogn = NULL if nlogn is None else &nlogn[0]
         g.target.nlogn_size = 0 if nlogn is None else nlogn.shape[0]
         g.target.quantum = quantum
@@ -196,20 +254,34 @@ cdef class Growth:
         (g.limits.max_depth, g.limits.min_samples_split, g.limits.min_samples_leaf,
          g.limits.max_features, g.limits.min_weight_leaf,
          g.limits.min_samples_category, g.limits.min_gain, g.limits.drawn) = limits
+        g.limits.n_bounded = bounded.shape[0]
+        g.limits.bounded = NULL if bounded.shape[0] == 0 else &bounded[0]
+        g.limits.signs = NULL if bounded.shape[0] == 0 else &signs[0, 0]
+        if g.limits.drawn and features is None:
+            raise ValueError("drawn splits need features")
+        if kind == BINARY and bounded.shape[0]:
+            raise ValueError("two classes under constraints are CLASSES")
         codes = <Codes*>calloc(g.n_features, sizeof(Codes))
         g.columns = codes
         self.weight = <int64_t*>calloc(
             n_table_rows if kind != BINARY else 1, sizeof(int64_t))
         self.value = <int64_t*>calloc(
-            n_table_rows if kind == REGRESSION else 1, sizeof(int64_t))
+            n_outputs * n_table_rows if kind == REGRESSION or kind == SUMS else 1,
+            sizeof(int64_t))
         if codes == NULL or self.weight == NULL or self.value == NULL:
             raise MemoryError("no memory for the work arrays of a tree")
+        if not g.limits.drawn:
+            most_codes = narrow_rows
         for f in range(g.n_features):
             codes[f] = self.columns[f].codes
-            most_codes = max(most_codes, <int64_t>codes[f].n_codes)
+            if codes[f].categorical or not g.limits.drawn:
+                most_codes = max(most_codes, <int64_t>codes[f].n_codes)
         if not reserve_grower(g, n_rows, n_table_rows, most_codes):
             raise MemoryError("no memory for the work arrays of a tree")
         g.own_target = g.target
+        g.own_target.stride = narrow_rows
+        if g.target.n_orders > 1:
+            g.own_target.output_step = narrow_rows
         g.own_target.label = g.own_label
         g.own_target.value = g.own_value
         g.own_target.response = g.own_response
@@ -238,12 +310,12 @@ cdef class Growth:
             Of the root.
         counts : ndarray of shape (n_table_rows,) or None
             How often each row was drawn; None is once each.
-        label, value, response : ndarray of shape (n_table_rows,) or None
+        label, value, response : ndarray or None
             As in the kernels' Target; values are of one drawing.
         weight : ndarray of shape (n_table_rows,) or None
             Weight units of each row, with `counts` None; not for BINARY.
-        order : ndarray of shape (n_table_rows,) or None
-            Rows in the order that the root starts from; None is by number.
+        order : ndarray of shape (n_orders * n_table_rows,) or None
+            Rows in the orders that the root starts from; None is by number.
 
         Returns
         -------
@@ -251,7 +323,7 @@ cdef class Growth:
             False if nothing was drawn. The tree is then to be had from `take`.
         """
         cdef Grower* g = &self.g
-        cdef int64_t n = 0, i, row, ones = 0, total = 0
+        cdef int64_t n = 0, i, o, at, row, ones = 0, total = 0
         cdef int64_t* totals = g.scratch.totals
         cdef int64_t word
         cdef NodeStat stat
@@ -265,22 +337,27 @@ cdef class Growth:
         g.target.response = NULL if response is None else &response[0]
         g.target.weight = NULL if weight is None else &weight[0]
         with nogil:
-            for i in range(self.n_table_rows):
-                row = i if order is None else order[i]
-                g.rows[n] = <uint32_t>row
-                if counts is not None:
-                    n += counts[row] != 0
-                else:
-                    n += weight is None or weight[row] != 0
-                if n == self.capacity:
-                    break
+            for o in range(g.target.n_orders):
+                n = 0
+                for i in range(self.n_table_rows):
+                    row = i if order is None else order[o * self.n_table_rows + i]
+                    g.rows[o * self.capacity + n] = <uint32_t>row
+                    if counts is not None:
+                        n += counts[row] != 0
+                    else:
+                        n += weight is None or weight[row] != 0
+                    if n == self.capacity:
+                        break
             if counts is not None and g.target.kind != BINARY:
                 for i in range(n):
                     self.weight[g.rows[i]] = counts[g.rows[i]]
                 g.target.weight = self.weight
-                if g.target.kind == REGRESSION:
+                if value is not None:
                     for i in range(n):
-                        self.value[g.rows[i]] = counts[g.rows[i]] * value[g.rows[i]]
+                        row = g.rows[i]
+                        for o in range(g.target.n_outputs):
+                            at = row * g.target.row_step + o * g.target.output_step
+                            self.value[at] = counts[row] * value[at]
                     g.target.value = self.value
             g.own_target.weight = NULL if g.target.weight == NULL else g.own_weight
             if n > 0:
@@ -292,9 +369,9 @@ cdef class Growth:
                         g.stats[i] |= (g.stats[i] * label[g.rows[i]]) << 16
                     stat = binary_stat(&g.target, n, total, ones)
                 else:
-                    stat = node_stat(&g.target, g.rows, n, totals)
-                    if g.target.kind == CLASSES:
-                        memset(totals, 0, g.target.n_classes * sizeof(int64_t))
+                    stat = measure_node(&g.target, g.rows, n, totals)
+                    if g.target.n_totals:
+                        clear_node(&g.target, totals, g.rows, n)
                 grown = reserve_stack(&g.wide, 2)
                 if grown:
                     g.wide.frames[0].stat = stat
@@ -304,18 +381,46 @@ cdef class Growth:
                     g.wide.frames[0].parent = -1
                     g.wide.frames[0].right = False
                     g.wide.frames[0].leaf = must_be_leaf(&g.limits, &stat, 0)
+                    for i in range(g.limits.n_bounded):
+                        g.wide.bounds[2 * i] = -INFINITY
+                        g.wide.bounds[2 * i + 1] = INFINITY
                     for word in range(g.n_words):
                         g.wide.masks[word] = <uint64_t>-1
                     if g.n_features & 63:
                         g.wide.masks[g.n_words - 1] = (
                             <uint64_t>1 << (g.n_features & 63)) - 1
                     grown = grow_nodes(
-                        g, &g.wide, g.columns, &g.target, g.rows, g.stats, g.spare,
+                        g, &g.wide, g.columns, &g.target, g.rows,
+                        g.stats if g.target.kind == BINARY else NULL, g.spare,
                         g.entries, NULL, 0)
         self.seconds_all += seconds_now() - started
         if not grown:
             raise MemoryError("no memory for the nodes of a tree")
         return n > 0
+
+    def take_records(self):
+        """Return the records of the tree that was grown last, as `growth.Pieces` do."""
+        cdef Arena* arena = &self.g.arena
+        cdef int64_t i
+        cdef NodeRecord* record
+        cdef uint8_t[::1] nodes = np.empty(arena.n_nodes * sizeof(NodeRecord), np.uint8)
+        cdef int32_t[::1] leaf_class = np.empty(arena.n_payload, np.int32)
+        cdef int64_t[::1] leaf_weight = np.empty(arena.n_payload, np.int64)
+        cdef uint64_t[::1] words = np.empty(arena.n_words, np.uint64)
+        for i in range(arena.n_nodes):
+            record = arena.nodes + i
+            if record.left >= 0 and record.set_start < 0 and not self.g.limits.drawn:
+                record.threshold = threshold_between(
+                    self.columns + record.feature, record.row_low, record.row_high)
+        memcpy(&nodes[0], arena.nodes, arena.n_nodes * sizeof(NodeRecord))
+        if arena.n_payload:
+            memcpy(&leaf_class[0], arena.leaf_class, arena.n_payload * sizeof(int32_t))
+            memcpy(&leaf_weight[0], arena.leaf_weight,
+                   arena.n_payload * sizeof(int64_t))
+        if arena.n_words:
+            memcpy(&words[0], arena.words, arena.n_words * sizeof(uint64_t))
+        return (np.asarray(nodes), np.asarray(leaf_class), np.asarray(leaf_weight),
+                np.asarray(words))
 
     def take(self, int response_exponent, double weight_scale):
         """Return the arrays of the tree that was grown last, as `Tree` names them.
@@ -400,6 +505,8 @@ cdef class Growth:
                         threshold[i] = NAN
                         set_count[i] = <int32_t>(
                             self.columns[record.feature].codes.n_codes - 1)
+                    elif g.limits.drawn:
+                        threshold[i] = record.threshold
                     else:
                         threshold[i] = threshold_between(
                             self.columns + record.feature, record.row_low,

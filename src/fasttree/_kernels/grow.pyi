@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 
 LAYOUT: dict[str, int]
 MAX_LOCAL_ROWS: int
-MAX_DRAWN_ROWS: int
 
 def fill_nlogn(out: NDArray[np.float64], quantum: float) -> None: ...
 def log2(x: NDArray[np.float64], out: NDArray[np.float64]) -> None: ...

@@ -37,7 +37,6 @@ from fasttree._kernels.draw cimport (
     record_drawn,
     reserve_draws,
 )
-from fasttree._kernels.drawn_subtree cimport DRAWN_ROWS, grow_drawn_frames
 from fasttree._kernels.flags cimport gather_flags
 from fasttree._kernels.histogram cimport (
     BINS,
@@ -156,7 +155,6 @@ LAYOUT = {
     "feature": sizeof(Feature),
 }
 MAX_LOCAL_ROWS = LOCAL_ROWS
-MAX_DRAWN_ROWS = DRAWN_ROWS
 
 
 def fill_nlogn(double[::1] out, double quantum):
@@ -618,11 +616,15 @@ cdef class Problem:
         cdef int32_t f
         cdef bint failed
         cdef DrawSpace space
+        cdef uint32_t* stats
         with nogil:
             for j in range(n_jobs):
                 longest = max(longest, job[j].stat.n)
+            stats = <uint32_t*>calloc(longest, sizeof(uint32_t))
             failed = not reserve_draws(&space, longest, &self.view.target,
                                        self.view.n_rows, self.view.run_capacity)
+            failed |= stats == NULL
+            space.stats = stats
             if not failed:
                 for j in range(n_jobs):
                     rows = self.view.rows + job[j].begin
@@ -632,7 +634,7 @@ cdef class Problem:
                         space.totals = &totals[j, 0]
                     elif self.view.target.kind == BINARY:
                         for i in range(job[j].stat.n):
-                            space.ones[i] = self.view.target.label[rows[i]]
+                            stats[i] = 1 | <uint32_t>self.view.target.label[rows[i]] << 16
                     for i in range(features.shape[0]):
                         f = features[i]
                         if not selected[j, f]:
@@ -640,10 +642,11 @@ cdef class Problem:
                         feature = self.view.features + f
                         best = <Split*>&splits[0] + f * n_jobs + j
                         best.constant = not draw_feature(
-                            feature, f, feature.keys, rows, node_draw,
+                            feature, f, rows, node_draw,
                             &self.view.target, &job[j].stat, &self.view.limits, &space,
                             best)
             free_draws(&space)
+            free(stats)
         if failed:
             raise MemoryError("no memory for the work arrays of a split search")
 
@@ -680,7 +683,7 @@ cdef class Problem:
                         feature, feature.keys, rows + o * self.view.target.stride, n,
                         split, draw_of_node(job.key), &self.view.limits, sizes, spare)
                 failed |= not record_drawn(&self.arena, record, feature, feature.keys,
-                                           rows, n, n_left, split)
+                                           1, rows, n, n_left, split)
                 self.arena.n_nodes += 1
             free(spare)
             free(sizes)
@@ -832,8 +835,6 @@ cdef class Worker:
     """One thread's memory for subtrees of up to `capacity` rows of `problem`."""
 
     cdef Workspace w
-    cdef DrawSpace draws
-    cdef int64_t* columns     # (n_features, capacity) keys, where splits are drawn
     cdef Target target
     cdef const View* view
     cdef Problem problem
@@ -842,11 +843,8 @@ cdef class Worker:
         cdef Workspace* w = &self.w
         cdef int64_t F = problem.view.n_features, i
         cdef int64_t n_outputs = problem.view.target.n_outputs
-        cdef int64_t most = LOCAL_ROWS
-        if problem.view.limits.drawn and problem.view.target.kind != CLASSES:
-            most = DRAWN_ROWS
-        if not 1 <= capacity <= most:
-            raise ValueError(f"capacity must be in [1, {most}], got {capacity}")
+        if not 1 <= capacity <= LOCAL_ROWS:
+            raise ValueError(f"capacity must be in [1, {LOCAL_ROWS}], got {capacity}")
         self.problem = problem  # keeps the view alive
         self.view = &problem.view
         w.scan_list = scan_entries
@@ -854,14 +852,7 @@ cdef class Worker:
         w.capacity = capacity
         w.n_features = F
         w.n_words = problem.view.n_words
-        if problem.view.limits.drawn:
-            self.columns = <int64_t*>calloc(F * capacity, sizeof(int64_t))
-            if self.columns == NULL or not reserve_draws(
-                    &self.draws, capacity, &problem.view.target, capacity,
-                    problem.view.run_capacity):
-                raise MemoryError("no memory for the work arrays of a fit")
-        w.lists = <uint16_t*>calloc(
-            1 if problem.view.limits.drawn else F * capacity, sizeof(uint16_t))
+        w.lists = <uint16_t*>calloc(F * capacity, sizeof(uint16_t))
         w.ids = <uint16_t*>calloc(
             problem.view.target.n_orders * capacity, sizeof(uint16_t))
         w.spare = <uint16_t*>calloc(capacity, sizeof(uint16_t))
@@ -898,8 +889,8 @@ cdef class Worker:
                 or w.scratch.runs == NULL):
             raise MemoryError("no memory for the work arrays of a fit")
         w.scratch.medians = &w.medians
-        if (problem.view.target.loss == ABSOLUTE and not problem.view.limits.drawn
-                and not reserve_medians(&w.medians, capacity, capacity)):
+        if problem.view.target.loss == ABSOLUTE and not reserve_medians(
+                &w.medians, capacity, capacity):
             raise MemoryError("no memory for the work arrays of a fit")
         for i in range(F):
             w.permutation[i] = <int32_t>i
@@ -914,8 +905,6 @@ cdef class Worker:
             self.target.weight = w.weight
 
     def __dealloc__(self):
-        free(self.columns)
-        free_draws(&self.draws)
         free(self.w.lists)
         free(self.w.ids)
         free(self.w.spare)
@@ -963,11 +952,7 @@ cdef class Worker:
                     memcpy(self.w.bounds, &bounds[j, 0, 0],
                            2 * bounds.shape[1] * sizeof(double))
                 copy_node(self.view, &self.w, job + j)
-                if self.view.limits.drawn:
-                    grown = grow_copied_keys(self.view, &self.w, &self.draws,
-                                             self.columns, &self.target, job + j)
-                else:
-                    grown = grow_copied(self.view, &self.w, &self.target, job + j)
+                grown = grow_copied(self.view, &self.w, &self.target, job + j)
                 if not grown:
                     break
         if not grown:
@@ -986,33 +971,6 @@ cdef inline Frame first_frame(const Job* job) noexcept nogil:
     root.right = False
     root.leaf = job.leaf != 0
     return root
-
-
-cdef bint grow_copied_keys(
-    const View* view, Workspace* w, DrawSpace* draws, int64_t* columns,
-    const Target* target, const Job* job
-) noexcept nogil:
-    """Copy the keys of the columns that may vary, and grow on them."""
-    cdef Frame root = first_frame(job)
-    cdef const Feature* feature
-    cdef const uint32_t* rows = view.rows + job.begin
-    cdef int64_t* wide
-    cdef int32_t* narrow
-    cdef int64_t f, i
-    for f in range(view.n_features):
-        feature = view.features + f
-        if root.leaf or not w.masks[f >> 6] >> (f & 63) & 1:
-            continue
-        wide = columns + f * w.capacity
-        narrow = <int32_t*>wide
-        if feature.key_size == sizeof(int64_t):
-            for i in range(job.stat.n):
-                wide[i] = (<const int64_t*>feature.keys)[rows[i]]
-        else:
-            for i in range(job.stat.n):
-                narrow[i] = (<const int32_t*>feature.keys)[rows[i]]
-    return grow_drawn_frames(w, draws, columns, view.features, &view.limits, target,
-                             &root)
 
 
 cdef bint grow_copied(
@@ -1060,7 +1018,7 @@ cdef void copy_node(const View* view, Workspace* w, const Job* job) noexcept nog
     if target.weight != NULL:
         for i in range(n):
             w.weight[i] = target.weight[rows[i]]
-    if job.leaf or view.limits.drawn:
+    if job.leaf:
         return
     for f in range(view.n_features):
         feature = view.features + f

@@ -80,11 +80,12 @@ cdef inline bint allows_sums(
 
 
 cdef inline bint allows_binary(
-    const Monotone* rule, const NodeStat* node, int64_t n_left, int64_t ones_left
+    const Monotone* rule, const NodeStat* node, int64_t weight_left, int64_t ones_left
 ) noexcept nogil:
     if unlikely(rule != NULL):
-        return in_order(rule, 0, <double>ones_left / <double>n_left,
-                        <double>(node.sum - ones_left) / <double>(node.n - n_left))
+        return in_order(
+            rule, 0, <double>ones_left / <double>weight_left,
+            <double>(node.sum - ones_left) / <double>(node.weight - weight_left))
     return True
 
 
@@ -126,7 +127,7 @@ cdef inline void node_values(
         for v in range(limits.n_bounded):
             values[v] = <double>totals[limits.bounded[v]] / <double>stat.weight
     elif target.kind == BINARY:
-        values[0] = <double>stat.sum / <double>stat.n
+        values[0] = <double>stat.sum / <double>stat.weight
     elif target.loss == ABSOLUTE:
         values[0] = stat.value
     else:
