@@ -260,3 +260,25 @@ def test_one_row_has_no_halves():
         DecisionTreeClassifier(honest=True).fit([[0.0]], [1])
     with pytest.raises(ValueError, match="'honest' parameter"):
         DecisionTreeClassifier(honest="yes").fit([[0.0], [1.0]], [1, 0])
+
+
+def test_medians_of_nodes_with_sets():
+    """Nodes are measured level by level there, and sets have to keep to their nodes."""
+    rng = np.random.default_rng(0)
+    X = np.stack([rng.integers(0, 70, 400), rng.integers(0, 5, 400)], axis=1)
+    y = rng.normal(size=400) + X[:, 0] % 7
+    table = EncodedTable.from_data(X, categorical_features=[0, 1])
+    params = dataclasses.replace(
+        PARAMS,
+        criterion="absolute_error",
+        max_features=2,
+        honest=True,
+        min_samples_category=1,
+        max_depth=5,
+    )
+    tree = training.grow_regression_tree(table, y, None, params, 1)
+    estimating = honesty.split_rows(400, params.seed)[1]
+    leaf = tree.apply(table.schema.to_matrix(X))[estimating]
+    assert tree.is_categorical.sum() > 10
+    for node in np.unique(leaf):
+        assert tree.value[node, 0, 0] == np.median(y[estimating][leaf == node])

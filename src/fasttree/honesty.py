@@ -93,15 +93,29 @@ def refill(
     nodes = records.view(growth.NODE_DTYPE)
     nodes["feature"][record_of_node] = splits["feature"]
     nodes["missing_left"][record_of_node] = splits["missing_left"]
-    nodes["set_start"][record_of_node] = splits["category_start"]
+    bits, starts = _sets_in_order(splits, np.argsort(record_of_node))
+    nodes["set_start"][record_of_node] = starts
     nodes["threshold"][record_of_node] = splits["threshold"]
-    part = (records, leaf_class, leaf_weight, splits["category_bits"])
+    part = (records, leaf_class, leaf_weight, bits)
     only = np.zeros(n_nodes, np.int32)
     pieces = growth.Pieces([part], only, record_of_node, record_of_node + 1)
     refilled = to_tree(pieces.join(), table, target, params)
     if not tree.has_margins:
         return refilled
     return refilled.with_margins({name: splits[name] for name in tree.margins})
+
+
+def _sets_in_order(
+    splits: dict[str, Any], order: NDArray[np.intp]
+) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    """Return the words of the nodes' sets as they stand in `order`, and each start."""
+    start, bits = splits["category_start"].copy(), splits["category_bits"]
+    own = order[start[order] >= 0]
+    n_words = (splits["category_count"][own].astype(np.int64) + 63) // 64
+    first = np.cumsum(n_words) - n_words
+    words = np.arange(n_words.sum()) + np.repeat(start[own] - first, n_words)
+    start[own] = first
+    return bits[words], start
 
 
 def _reached(
