@@ -9,7 +9,8 @@ import numpy as np
 
 from fasttree._kernels import predict as tree_kernels
 from fasttree.packed_trees import CATEGORY, MISSING_LOW, N_CONSTANT_SLOTS, float_values
-from fasttree.tree import NO_CHILD, NO_FEATURE, NO_THRESHOLD, Tree
+from fasttree.tree import Tree
+from fasttree.tree_checks import NO_CHILD, NO_FEATURE, NO_THRESHOLD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

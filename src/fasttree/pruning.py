@@ -8,7 +8,8 @@ import numpy as np
 
 from fasttree._kernels import predict as tree_kernels
 from fasttree._kernels import prune as kernels
-from fasttree.tree import NO_CHILD, NO_FEATURE, NO_THRESHOLD, Tree
+from fasttree.tree import Tree
+from fasttree.tree_checks import NO_CHILD, NO_FEATURE, NO_THRESHOLD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
