@@ -499,3 +499,13 @@ def test_frames_with_categories():
     regressor = DecisionTreeRegressor().fit(frame, values)
     np.testing.assert_array_equal(regressor.predict(frame), values)
     assert regressor.score(frame, values) == 1.0
+
+
+@pytest.mark.parametrize("splitter", ["best", "random"])
+def test_few_features_of_data(splitter):
+    """Data and their table give the same tree where nodes look at some features."""
+    X, score = table_data(400)
+    y = np.stack([score > 0.0, np.rint(score)], axis=1)
+    model = DecisionTreeClassifier(max_features=2, splitter=splitter, random_state=0)
+    tree = model.fit(X, y).tree_
+    assert_same(tree, model.fit(EncodedTable.from_data(X), y).tree_)

@@ -117,7 +117,7 @@ class TableInputMixin(CheckedParametersMixin):
             return EncodedTable.from_data(X, **options)
         if self.splitter == "random":
             return EncodedTable.for_drawn_splits(X, **options)
-        if n_outputs == 1 and self._samples_features():
+        if self._samples_features():
             return EncodedTable.from_data(X, **options)
         in_tiles = plan.uses_tiles(
             is_weighted=sample_weight is not None,
