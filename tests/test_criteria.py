@@ -10,7 +10,7 @@ from fasttree import (
     ExtraTreeRegressor,
     plan,
 )
-from fasttree.tree import REGRESSION_CRITERIA
+from fasttree.tree_checks import REGRESSION_CRITERIA
 from test_growth import synthetic
 
 

@@ -24,7 +24,7 @@ from fasttree import (
     sampling,
     training,
 )
-from fasttree.tree import REGRESSION_CRITERIA
+from fasttree.tree_checks import REGRESSION_CRITERIA
 from test_growth import (
     PARAMS,
     arrays_of,

@@ -12,7 +12,7 @@ from fasttree import growth, training
 from fasttree import target as target_module
 from fasttree.plan import GrowthParams
 from fasttree.table import EncodedTable
-from fasttree.tree import REGRESSION_CRITERIA
+from fasttree.tree_checks import REGRESSION_CRITERIA
 
 PARAMS = GrowthParams(
     criterion="entropy",

@@ -21,7 +21,7 @@ from fasttree import (
     load,
     training,
 )
-from fasttree.tree import CLASSIFICATION_CRITERIA, REGRESSION_CRITERIA
+from fasttree.tree_checks import CLASSIFICATION_CRITERIA, REGRESSION_CRITERIA
 from test_growth import PARAMS, assert_same, weights
 from test_monotonic import assert_monotone, table_of
 

@@ -23,7 +23,7 @@ from fasttree import (
     training,
 )
 from fasttree.constraints import Monotone
-from fasttree.tree import REGRESSION_CRITERIA
+from fasttree.tree_checks import REGRESSION_CRITERIA
 from test_growth import PARAMS, _with_narrow_rows, assert_same, weights
 
 N_FEATURES = 5

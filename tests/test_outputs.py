@@ -28,7 +28,7 @@ from fasttree import (
     sampling,
     training,
 )
-from fasttree.tree import CLASSIFICATION_CRITERIA, REGRESSION_CRITERIA
+from fasttree.tree_checks import CLASSIFICATION_CRITERIA, REGRESSION_CRITERIA
 from test_growth import PARAMS, _with_narrow_rows, assert_same, tables, weights
 
 CRITERIA = (*CLASSIFICATION_CRITERIA, *REGRESSION_CRITERIA)

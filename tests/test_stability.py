@@ -16,7 +16,8 @@ from fasttree import (
     ExtraTreeRegressor,
     training,
 )
-from fasttree.tree import CLASSIFICATION_CRITERIA, REGRESSION_CRITERIA, Tree
+from fasttree.tree import Tree
+from fasttree.tree_checks import CLASSIFICATION_CRITERIA, REGRESSION_CRITERIA
 from test_growth import PARAMS, tables, weights
 
 CRITERIA = (*CLASSIFICATION_CRITERIA, *REGRESSION_CRITERIA)

@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from fasttree.tree import NO_CHILD, Tree
+from fasttree.tree import Tree
+from fasttree.tree_checks import NO_CHILD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,7 +15,8 @@ import numpy as np
 from fasttree import growth, plan, pruning
 from fasttree._kernels import predict
 from fasttree.grown_tree import to_tree
-from fasttree.tree import NO_CHILD, Tree
+from fasttree.tree import Tree
+from fasttree.tree_checks import NO_CHILD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

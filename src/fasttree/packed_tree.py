@@ -12,8 +12,6 @@ from fasttree.tree_checks import NO_CHILD, require
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fasttree.tree import Tree
-
 # The same fields as NumericNode and CategoricalNode in traverse.pxd.
 NODE = np.dtype([("threshold", "f8"), ("feature", "u4"), ("left", "u4")])
 CATEGORICAL_NODE = np.dtype([*NODE.descr, ("first_word", "u4"), ("n_codes", "u4")])
@@ -50,7 +48,8 @@ def _aligned_zeros(n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     return raw[offset : offset + n * dtype.itemsize].view(dtype)
 
 
-def pack_tree(tree: Tree) -> PackedTree:
+def pack_tree(tree: Any) -> PackedTree:
+    """Return a `Tree` as the kernel reads it."""
     inner = np.flatnonzero(tree.children_left != NO_CHILD)
     leaves = tree.leaf_nodes
     categorical = inner[tree.is_categorical[inner]]

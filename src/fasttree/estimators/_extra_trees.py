@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import StrOptions
 from fasttree.estimators._decision_tree import replace_deprecated
 from fasttree.estimators._extra_tree import ExtraTreeClassifier, ExtraTreeRegressor
 from fasttree.estimators._forest import CONSTRAINTS, ForestClassifier, ForestRegressor
-from fasttree.tree import REGRESSION_CRITERIA
+from fasttree.tree_checks import REGRESSION_CRITERIA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

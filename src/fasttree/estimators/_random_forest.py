@@ -12,7 +12,7 @@ from fasttree.estimators._decision_tree import (
     replace_deprecated,
 )
 from fasttree.estimators._forest import CONSTRAINTS, ForestClassifier, ForestRegressor
-from fasttree.tree import REGRESSION_CRITERIA
+from fasttree.tree_checks import REGRESSION_CRITERIA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
