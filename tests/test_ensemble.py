@@ -11,7 +11,6 @@ from scipy import sparse
 
 import reference_predict as reference
 from fasttree import inference, packing
-from fasttree._kernels import small
 from fasttree.ensemble import Ensemble
 from fasttree.node_statistics import NodeStatistics
 from fasttree.schema import SparseRows
@@ -282,6 +281,14 @@ def test_refused_input():
         Ensemble()
 
 
+def reference_sum(trees, X):
+    """Return the trees' values added one by one."""
+    total = np.zeros(len(X))
+    for tree in trees:
+        total += inference.predict_value(tree, X)
+    return total
+
+
 @settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -294,34 +301,44 @@ def test_refused_input():
 def test_small_trees(seed, max_leaves, n_features, dtype, single, chain):
     """Trees that are not walked give the same sums and leaves."""
     options = {"max_leaves": max_leaves, "n_features": n_features, "chain": chain}
-    trees = make_trees(seed, 9, n_classes=0, **options)
-    classes = make_trees(seed, 9, n_classes=3, **options)
+    trees = make_trees(seed, 19, n_classes=0, **options)
+    classes = make_trees(seed, 19, n_classes=3, **options)
     if not single:
         trees = [Tree.from_arrays(**with_double_thresholds(tree)) for tree in trees]
     X = rows(seed, 700, n_features, dtype)
     X[::3] = np.random.default_rng(seed).choice(
         np.append(trees[0].threshold, np.nan), X[::3].shape
     )
-    columns = np.arange(9) % 2
+    columns = np.arange(19) % 2
     boosted = Ensemble.from_trees(trees, outputs=columns)
     walked = Ensemble.from_trees(trees, outputs=columns)
     forest, slow_forest = Ensemble.from_trees(classes), Ensemble.from_trees(classes)
     walked._batch._small = slow_forest._batch._small = (None,)
+    single_column = Ensemble.from_trees(trees)
+    stages = [np.array(list(e.staged_sums(X, [1.0, -0.5]))) for e in (boosted, walked)]
     for fast, slow in (
+        (single_column.sum_values(X, [0.0])[:, 0], reference_sum(trees, X)),
+        stages,
         (boosted.sum_values(X, [1.0, -0.5]), walked.sum_values(X, [1.0, -0.5])),
         (boosted.leaves(X), walked.leaves(X)),
         (forest.mean_shares(X), slow_forest.mean_shares(X)),
     ):
         np.testing.assert_array_equal(fast, slow)
+    for n_threads in (1, 2):
+        # More than a block of rows, and a part that is not full.
+        many = np.tile(X, (4, 1))
+        np.testing.assert_array_equal(
+            boosted.leaves(many, n_threads), np.tile(walked.leaves(X), (4, 1))
+        )
     is_small = boosted._batch.small is not None
     # Of one feature there may be more thresholds than bytes have values.
     if n_features > 1:
-        assert is_small == (small.AVAILABLE and boosted.packed.n_slots > 2)
+        assert is_small == (boosted.packed.n_slots > 2)
 
 
 def test_trees_that_are_not_small():
     for options in (
-        {"max_leaves": 300}, {"categorical": 0.5}, {"n_features": 80},
+        {"max_leaves": 300}, {"categorical": 0.5}, {"n_features": 600},
     ):  # fmt: skip
         trees = make_trees(3, 30, n_classes=0, **options)
         assert Ensemble.from_trees(trees)._batch.small is None

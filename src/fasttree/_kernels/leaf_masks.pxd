@@ -56,15 +56,18 @@ cdef extern from *:
     #include <stdint.h>
     #if defined(_MSC_VER) && !defined(__clang__)
     #define FASTTREE_RESTRICT __restrict
+    typedef uint64_t fasttree_word;
     #else
     #define FASTTREE_RESTRICT restrict
+    /* It may be read as halves afterwards. */
+    typedef uint64_t __attribute__((may_alias)) fasttree_word;
     #endif
 
     /* What four rows of n words have in common; and with what was left before. */
     static inline void fasttree_common(
-        uint64_t *FASTTREE_RESTRICT left, const uint64_t *FASTTREE_RESTRICT a,
-        const uint64_t *FASTTREE_RESTRICT b, const uint64_t *FASTTREE_RESTRICT c,
-        const uint64_t *FASTTREE_RESTRICT d, ptrdiff_t n
+        fasttree_word *FASTTREE_RESTRICT left, const fasttree_word *FASTTREE_RESTRICT a,
+        const fasttree_word *FASTTREE_RESTRICT b, const fasttree_word *FASTTREE_RESTRICT c,
+        const fasttree_word *FASTTREE_RESTRICT d, ptrdiff_t n
     ) {
         ptrdiff_t i;
         for (i = 0; i < n; i++)
@@ -72,9 +75,9 @@ cdef extern from *:
     }
 
     static inline void fasttree_still_common(
-        uint64_t *FASTTREE_RESTRICT left, const uint64_t *FASTTREE_RESTRICT a,
-        const uint64_t *FASTTREE_RESTRICT b, const uint64_t *FASTTREE_RESTRICT c,
-        const uint64_t *FASTTREE_RESTRICT d, ptrdiff_t n
+        fasttree_word *FASTTREE_RESTRICT left, const fasttree_word *FASTTREE_RESTRICT a,
+        const fasttree_word *FASTTREE_RESTRICT b, const fasttree_word *FASTTREE_RESTRICT c,
+        const fasttree_word *FASTTREE_RESTRICT d, ptrdiff_t n
     ) {
         ptrdiff_t i;
         for (i = 0; i < n; i++)

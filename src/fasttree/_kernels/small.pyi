@@ -1,33 +1,26 @@
 import numpy as np
 from numpy.typing import NDArray
 
-AVAILABLE: bool
+PART_SIZE: int
+LINE_SIZE: int
+MISSING_CODE: int
 
-def prepare(
-    nodes: NDArray[np.uint32],
-    tree_start: NDArray[np.int64],
-    slot_bits: int,
-    below: NDArray[np.uint64],
-    limits: NDArray[np.uint8],
-    n_chunks: int,
-    index: NDArray[np.uint8],
-    limit: NDArray[np.uint8],
-    table: NDArray[np.uint64],
-    n_words: NDArray[np.uint8],
-) -> None: ...
-def add_leaves(
+def run(
     X: NDArray[np.float32] | NDArray[np.float64],
-    slot_feature: NDArray[np.int32],
-    missing: NDArray[np.uint8],
+    feature: NDArray[np.int32],
     coarse: NDArray[np.float32] | NDArray[np.float64],
     cuts: NDArray[np.float32] | NDArray[np.float64],
-    n_chunks: int,
-    index: NDArray[np.uint8],
-    limit: NDArray[np.uint8],
-    table: NDArray[np.uint64],
-    n_words: NDArray[np.uint8],
+    n_cuts: NDArray[np.int32],
+    column_start: NDArray[np.int64],
+    column_feature: NDArray[np.int32],
+    cut_start: NDArray[np.int64],
+    column_cuts: NDArray[np.int8],
+    first_line: NDArray[np.int32],
+    line_start: NDArray[np.int64],
+    lines: NDArray[np.uint8],
+    word_size: int,
     worth: NDArray[np.float64],
-    numbers: NDArray[np.int32],
+    leaf_numbers: NDArray[np.int32],
     column: NDArray[np.int32],
     out: NDArray[np.float64],
     number_out: NDArray[np.intp],
@@ -35,6 +28,6 @@ def add_leaves(
     last_tree: int,
     start: int,
     stop: int,
-    codes: NDArray[np.uint8],
-    leaf: NDArray[np.uint8],
+    codes: NDArray[np.int8],
+    numbers: NDArray[np.uint16],
 ) -> None: ...

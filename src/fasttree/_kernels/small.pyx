@@ -1,242 +1,294 @@
-"""Kernels: rows through small trees, all nodes of a tree at once.
+"""Kernels: many rows through small trees, sixteen or eight trees at once.
 
-A tree of up to 64 leaves is not walked: one vector comparison says at which nodes a
-row goes left, and tables say which leaves that leaves over. Each byte of the
-comparison's mask looks up the leaves that its eight nodes do not rule out; what all
-bytes have in common is the one leaf. Ruling leaves out by bit sets is QuickScorer's
-idea (Lucchese et al. 2015); here no node is skipped and none is branched on.
+As in `leaf_masks.pxd`, leaves are bits of a word, and what the nodes of one feature
+rule out depends on the rank of the value alone. Here as many trees stand together as
+have their words in a cache line, so that what is looked up for them stays in the
+first cache while many rows pass.
 
-Rows are codes of one byte: how many of the feature's thresholds are less than the
-value. Without AVX2 the module says that it is not available, and trees are walked.
+A row first becomes bytes, one a feature: how many of the ensemble's thresholds are
+less than the value. Trees that stand together have few of these thresholds; a byte's
+rank among them is counted, many rows at a time, and is the line to look up.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stddef cimport ptrdiff_t
-from libc.string cimport memset
 
-from fasttree._kernels.cut_search cimport code_of, single_code_of
-from fasttree._kernels.nodes cimport (
-    N_CONSTANT_SLOTS, NarrowNode, mask_of, real, single_above
-)
-
-ctypedef ptrdiff_t intp_t
+from fasttree._kernels.bits cimport trailing_zeros
+from fasttree._kernels.cut_search cimport AVAILABLE, code_of, single_code_of
+from fasttree._kernels.nodes cimport rank_of, real, single_above
+from fasttree._kernels.sink cimport intp_t
 
 ctypedef fused cut_t:
     float
     double
 
+ctypedef fused word_t:
+    uint32_t    # sixteen trees of up to 32 leaves
+    uint64_t    # eight of up to 64
+
 cdef extern from *:
     """
     #include <stddef.h>
     #include <stdint.h>
-    #ifdef __AVX2__
-    #include <immintrin.h>
-    #define FASTTREE_MASKS 1
 
-    /* Bit i of the result: byte i of v is at most byte i of limit. */
-    static inline uint32_t fasttree_at_most(__m256i v, __m256i limit) {
-        return (uint32_t)_mm256_movemask_epi8(
-            _mm256_cmpeq_epi8(_mm256_min_epu8(v, limit), v));
-    }
+    #define FASTTREE_PART 128
 
-    static inline __m256i fasttree_pick(
-        const uint8_t *row, const uint8_t *index, int n_chunks
+    #ifdef __GNUC__
+    /* One register with AVX2, two without. Words may be read as halves of theirs. */
+    typedef int8_t fasttree_bytes
+        __attribute__((vector_size(32), aligned(1), may_alias));
+    typedef uint64_t fasttree_words
+        __attribute__((vector_size(32), aligned(1), may_alias));
+
+    /* Adds one to the counts of all rows whose codes are greater than a cut. */
+    static void fasttree_count(
+        const int8_t *codes, const int8_t *cuts, ptrdiff_t n_cuts, int8_t *counts
     ) {
-        __m256i v = _mm256_setzero_si256();
-        int chunk;
-        for (chunk = 0; chunk < n_chunks; chunk++) {
-            __m256i part = _mm256_broadcastsi128_si256(
-                _mm_loadu_si128((const __m128i *)(row + 16 * chunk)));
-            v = _mm256_or_si256(v, _mm256_shuffle_epi8(part,
-                _mm256_loadu_si256((const __m256i *)(index + 32 * chunk))));
+        const fasttree_bytes *code = (const fasttree_bytes *)codes;
+        fasttree_bytes a = {0}, b = {0}, c = {0}, d = {0};
+        fasttree_bytes *count = (fasttree_bytes *)counts;
+        const fasttree_bytes code_a = code[0], code_b = code[1], code_c = code[2],
+            code_d = code[3];
+        ptrdiff_t i;
+        for (i = 0; i < n_cuts; i++) {
+            a -= code_a > cuts[i];
+            b -= code_b > cuts[i];
+            c -= code_c > cuts[i];
+            d -= code_d > cuts[i];
         }
-        return v;
+        count[0] = a;
+        count[1] = b;
+        count[2] = c;
+        count[3] = d;
     }
 
-    #define FASTTREE_LOOK(t, m) ((t)[(m) & 255] & (t)[256 + (((m) >> 8) & 255)] \
-        & (t)[512 + (((m) >> 16) & 255)] & (t)[768 + ((m) >> 24)])
-
-    /* Adds what the leaves hold to every stride-th number of out, or writes their
-       numbers. The arrays do not overlap, so that tables stay in registers. */
-    #define FASTTREE_FIND(NAME, N_CHUNKS, N_WORDS, ADDS)                            \
-    static void NAME(                                                               \
-        const uint8_t *restrict codes, ptrdiff_t n_rows,                            \
-        const uint8_t *restrict index, const uint8_t *restrict limit,               \
-        const uint64_t *restrict table, const double *restrict worth,               \
-        double *restrict out, ptrdiff_t stride, uint8_t *restrict leaf              \
-    ) {                                                                             \
-        ptrdiff_t row;                                                              \
-        for (row = 0; row < n_rows; row++) {                                        \
-            const uint8_t *own = codes + row * 16 * N_CHUNKS;                       \
-            uint32_t low = fasttree_at_most(                                        \
-                fasttree_pick(own, index, N_CHUNKS),                                \
-                _mm256_loadu_si256((const __m256i *)limit));                         \
-            uint64_t left = FASTTREE_LOOK(table, low);                              \
-            if (N_WORDS == 2) {                                                     \
-                uint32_t high = fasttree_at_most(                                   \
-                    fasttree_pick(own, index + 32 * N_CHUNKS, N_CHUNKS),            \
-                    _mm256_loadu_si256((const __m256i *)(limit + 32)));              \
-                left &= FASTTREE_LOOK(table + 1024, high);                          \
-            }                                                                       \
-            if (ADDS)                                                               \
-                out[row * stride] += worth[__builtin_ctzll(left)];                  \
-            else                                                                    \
-                leaf[row] = (uint8_t)__builtin_ctzll(left);                         \
-        }                                                                           \
-    }
-    FASTTREE_FIND(fasttree_find_2_1, 2, 1, 0)
-    FASTTREE_FIND(fasttree_find_2_2, 2, 2, 0)
-    FASTTREE_FIND(fasttree_find_4_1, 4, 1, 0)
-    FASTTREE_FIND(fasttree_find_4_2, 4, 2, 0)
-    FASTTREE_FIND(fasttree_add_2_1, 2, 1, 1)
-    FASTTREE_FIND(fasttree_add_2_2, 2, 2, 1)
-    FASTTREE_FIND(fasttree_add_4_1, 4, 1, 1)
-    FASTTREE_FIND(fasttree_add_4_2, 4, 2, 1)
-
-    static void fasttree_find(
-        int n_chunks, int n_words, const uint8_t *codes, ptrdiff_t n_rows,
-        const uint8_t *index, const uint8_t *limit, const uint64_t *table,
-        const double *worth, double *out, ptrdiff_t stride, uint8_t *leaf
+    /* What the lines of all columns have in common, for four rows. The lines are
+       numbered in eighths. */
+    static inline void fasttree_lines(
+        const uint8_t *lines, const uint16_t *numbers, ptrdiff_t n_columns,
+        uint64_t *left
     ) {
-        static void (*const kinds[8])(
-            const uint8_t *, ptrdiff_t, const uint8_t *, const uint8_t *,
-            const uint64_t *, const double *, double *, ptrdiff_t, uint8_t *) = {
-            fasttree_find_2_1, fasttree_find_2_2, fasttree_find_4_1, fasttree_find_4_2,
-            fasttree_add_2_1, fasttree_add_2_2, fasttree_add_4_1, fasttree_add_4_2};
-        kinds[4 * (out != NULL) + 2 * (n_chunks == 4) + (n_words == 2)](
-            codes, n_rows, index, limit, table, worth, out, stride, leaf);
+        #define FASTTREE_ONES {~0ull, ~0ull, ~0ull, ~0ull}
+        fasttree_words a = FASTTREE_ONES, b = a, c = a, d = a, e = a, f = a, g = a, h = a;
+        fasttree_words *out = (fasttree_words *)left;
+        ptrdiff_t i;
+        for (i = 0; i < n_columns; i++) {
+            #define FASTTREE_LINE(row, half) \
+                ((const fasttree_words *)(lines + 8 * (size_t)numbers[row]))[half]
+            a &= FASTTREE_LINE(0, 0);
+            b &= FASTTREE_LINE(0, 1);
+            c &= FASTTREE_LINE(1, 0);
+            d &= FASTTREE_LINE(1, 1);
+            e &= FASTTREE_LINE(2, 0);
+            f &= FASTTREE_LINE(2, 1);
+            g &= FASTTREE_LINE(3, 0);
+            h &= FASTTREE_LINE(3, 1);
+            numbers += FASTTREE_PART;
+        }
+        out[0] = a, out[1] = b, out[2] = c, out[3] = d;
+        out[4] = e, out[5] = f, out[6] = g, out[7] = h;
     }
     #else
-    #define FASTTREE_MASKS 0
-    static void fasttree_find(
-        int n_chunks, int n_words, const uint8_t *codes, ptrdiff_t n_rows,
-        const uint8_t *index, const uint8_t *limit, const uint64_t *table,
-        const double *worth, double *out, ptrdiff_t stride, uint8_t *leaf
+    static void fasttree_count(
+        const int8_t *codes, const int8_t *cuts, ptrdiff_t n_cuts, int8_t *counts
     ) {
-        (void)worth; (void)out; (void)stride;
-        (void)n_chunks; (void)n_words; (void)codes; (void)n_rows; (void)index;
-        (void)limit; (void)table; (void)leaf;
+        ptrdiff_t i, row;
+        for (row = 0; row < FASTTREE_PART; row++) {
+            counts[row] = 0;
+            for (i = 0; i < n_cuts; i++)
+                counts[row] += codes[row] > cuts[i];
+        }
+    }
+
+    static inline void fasttree_lines(
+        const uint8_t *lines, const uint16_t *numbers, ptrdiff_t n_columns,
+        uint64_t *left
+    ) {
+        ptrdiff_t i, row, word;
+        for (row = 0; row < 4; row++)
+            for (word = 0; word < 8; word++) {
+                left[8 * row + word] = ~0ull;
+                for (i = 0; i < n_columns; i++)
+                    left[8 * row + word] &= ((const uint64_t *)(
+                        lines + 8 * (size_t)numbers[FASTTREE_PART * i + row]))[word];
+            }
     }
     #endif
     """
-    const int HAS_MASKS "FASTTREE_MASKS"
-    void find_leaves "fasttree_find"(
-        int n_chunks, int n_words, const uint8_t* codes, ptrdiff_t n_rows,
-        const uint8_t* index, const uint8_t* limit, const uint64_t* table,
-        const double* worth, double* out, ptrdiff_t stride, uint8_t* leaf,
+    void count_less "fasttree_count"(
+        const int8_t* codes, const int8_t* cuts, ptrdiff_t n_cuts, int8_t* counts
+    ) noexcept nogil
+    void and_lines "fasttree_lines"(
+        const uint8_t* lines, const uint16_t* numbers, ptrdiff_t n_columns,
+        uint64_t* left
     ) noexcept nogil
 
-AVAILABLE = bool(HAS_MASKS)
-
 cdef enum:
-    MOST_LEAVES = 64
-    CHUNK = 16
+    # Rows whose codes are compared at once.
+    PART = 128
+    # Rows whose lines are looked up at once.
+    ABREAST = 4
+    LINE = 64
+    WORDS = 8               # of a line
     CUTS = 256
-    TABLE = 2048            # words of a tree: eight bytes of mask, 256 values each
+    # Codes are stored less than they are by this: bytes compare as signed numbers.
+    BIAS = 128
+    MISSING = 255
 
-
-def prepare(
-    const uint32_t[:, ::1] nodes,       # IN  (n_positions, 2), see nodes.pxd
-    const int64_t[::1] tree_start,      # IN  (n_trees + 1,)
-    int slot_bits,
-    const uint64_t[::1] below,          # IN  (n_positions,) leaves below, as bits
-    const uint8_t[::1] limits,          # IN  (n_positions,) code of each threshold
-    int n_chunks,                       # 2 or 4: sixteen slots each
-    uint8_t[:, ::1] index,              # OUT (n_trees, 64 * n_chunks) all 0x80
-    uint8_t[:, ::1] limit,              # OUT (n_trees, 64) zero on entry
-    uint64_t[:, ::1] table,             # OUT (n_trees, TABLE)
-    uint8_t[::1] n_words,               # OUT (n_trees,)
-):
-    """Write what `add_leaves` looks up, for trees of up to 64 leaves."""
-    cdef const NarrowNode* own
-    cdef const uint64_t* own_below
-    cdef ptrdiff_t tree, position, n_positions
-    cdef int pair, bit, byte, value, n_inner, slot, word, chunk
-    cdef uint64_t ruled_out[2][MOST_LEAVES]
-    cdef uint64_t left
-    cdef uint32_t slot_mask = mask_of(slot_bits)
-    with nogil:
-        for tree in range(tree_start.shape[0] - 1):
-            own = <const NarrowNode*> &nodes[tree_start[tree], 0]
-            own_below = &below[tree_start[tree]]
-            n_positions = tree_start[tree + 1] - tree_start[tree]
-            n_inner = <int> (n_positions // 2 - 1)
-            n_words[tree] = 2 if n_inner > 32 else 1
-            memset(ruled_out, 0, sizeof(ruled_out))
-            for position in range(n_positions):
-                slot = <int> (own[position].link & slot_mask)
-                if slot < N_CONSTANT_SLOTS:
-                    continue
-                pair = <int> (own[position].link >> slot_bits)
-                bit = pair - 1
-                ruled_out[0][bit] = own_below[2 * pair]
-                ruled_out[1][bit] = own_below[2 * pair + 1]
-                word = bit >> 5
-                slot -= N_CONSTANT_SLOTS
-                chunk = slot // CHUNK
-                index[tree, 32 * (word * n_chunks + chunk) + (bit & 31)] = (
-                    <uint8_t> (slot % CHUNK)
-                )
-                limit[tree, bit] = limits[tree_start[tree] + position]
-            for byte in range(8):
-                for value in range(256):
-                    left = ~<uint64_t> 0
-                    for bit in range(8):
-                        left &= ~ruled_out[(value >> bit) & 1][8 * byte + bit]
-                    table[tree, 256 * byte + value] = left
+PART_SIZE = PART
+LINE_SIZE = LINE
+MISSING_CODE = MISSING
 
 
 cdef void _write_codes(
     const real* X,
     ptrdiff_t n_features,
     ptrdiff_t n_rows,
-    const int32_t[::1] slot_feature,
-    const uint8_t[::1] missing,
+    const int32_t[::1] feature,
     const cut_t[:, ::1] coarse,
     const cut_t[:, ::1] cuts,
-    ptrdiff_t row_size,
-    uint8_t* codes,
+    const int32_t[::1] n_cuts,
+    int8_t* codes,
 ) noexcept nogil:
-    cdef ptrdiff_t slot, row
-    cdef int32_t feature
+    """Write the codes of a part's rows, one feature after the other."""
+    cdef ptrdiff_t i, row
     cdef real value
-    cdef uint8_t code
+    cdef int code
     cdef const cut_t* own_coarse
     cdef const cut_t* own_cuts
-    for slot in range(slot_feature.shape[0]):
-        feature = slot_feature[slot]
-        if slot > 0 and slot_feature[slot - 1] == feature:
-            # Its twin has been looked up.
-            for row in range(n_rows):
-                value = X[row * n_features + feature]
-                code = codes[row * row_size + slot - 1]
-                codes[row * row_size + slot] = (
-                    missing[slot] if value != value else code
-                )
-            continue
-        own_coarse, own_cuts = &coarse[slot, 0], &cuts[slot, 0]
+    for i in range(feature.shape[0]):
+        own_coarse, own_cuts = &coarse[i, 0], &cuts[i, 0]
         for row in range(n_rows):
-            value = X[row * n_features + feature]
-            if cut_t is float:
+            value = X[row * n_features + feature[i]]
+            if not AVAILABLE:
+                if cut_t is double:
+                    code = <int> rank_of(own_cuts, n_cuts[i], value)
+                else:
+                    code = 0
+            elif cut_t is float:
                 code = single_code_of(own_coarse, own_cuts, single_above(value))
             else:
                 code = code_of(own_coarse, own_cuts, <double> value)
-            codes[row * row_size + slot] = missing[slot] if value != value else code
+            code = MISSING if value != value else code
+            codes[i * PART + row] = <int8_t> (code - BIAS)
 
 
-def add_leaves(
+# Trees that stand together.
+ctypedef struct Group:
+    ptrdiff_t n_columns
+    const int32_t* feature          # (n_columns,) which codes it looks at
+    const int64_t* cut_start        # (n_columns + 1,)
+    const int32_t* first_line       # (n_columns,) for codes that exceed no cut
+    const int8_t* cuts
+    const uint8_t* lines
+
+
+cdef inline void _number_lines(
+    const Group* group, const int8_t* codes, uint16_t* numbers
+) noexcept nogil:
+    """Write the line of each column and row of a part, in eighths."""
+    cdef int8_t counts[PART]
+    cdef ptrdiff_t i, row
+    cdef int first
+    for i in range(group.n_columns):
+        count_less(
+            codes + PART * group.feature[i], group.cuts + group.cut_start[i],
+            group.cut_start[i + 1] - group.cut_start[i], counts,
+        )
+        first = group.first_line[i]
+        for row in range(PART):
+            numbers[i * PART + row] = <uint16_t> (8 * (first + <uint8_t> counts[row]))
+
+
+cdef inline void _add(
+    const word_t* left,             # (trees of a group,)
+    ptrdiff_t skipped,              # trees of the group that come first
+    ptrdiff_t n_trees,
+    const double* worth,            # (n_trees, bits of a word, width)
+    ptrdiff_t width,
+    const int32_t* column,          # (n_trees,)
+    double* out,                    # (n_columns,)
+    ptrdiff_t n_columns,
+) noexcept nogil:
+    cdef ptrdiff_t bits = 8 * sizeof(word_t)
+    cdef ptrdiff_t tree, k
+    cdef const double* values
+    cdef double total
+    left += skipped
+    if n_columns == 1:
+        total = out[0]
+        for tree in range(n_trees):
+            total += worth[bits * tree + trailing_zeros(left[tree])]
+        out[0] = total
+        return
+    for tree in range(n_trees):
+        values = worth + width * (bits * tree + trailing_zeros(left[tree]))
+        for k in range(width):
+            out[column[tree] + k] += values[k]
+
+
+cdef void _run(
+    const Group* group,
+    const int8_t* codes,            # of all parts
+    ptrdiff_t n_features,           # that have codes
+    ptrdiff_t n_rows,
+    uint16_t* numbers,              # WORK (n_columns, PART)
+    word_t word,                    # says how long words are
+    ptrdiff_t first_tree,           # of the group
+    ptrdiff_t start_tree,           # of those that are asked for
+    ptrdiff_t stop_tree,
+    const double* worth,
+    ptrdiff_t width,
+    const int32_t[:, ::1] leaf_numbers,
+    const int32_t* column,
+    double* out,
+    ptrdiff_t n_columns,
+    intp_t* number_out,
+    ptrdiff_t n_trees,
+) noexcept nogil:
+    """Let a block of rows pass a group of trees."""
+    cdef uint64_t left[ABREAST * WORDS]
+    cdef const word_t* own
+    cdef ptrdiff_t part, row, i, tree
+    cdef ptrdiff_t per_group = LINE // sizeof(word_t)
+    cdef ptrdiff_t bits = 8 * sizeof(word_t)
+    for part in range((n_rows + PART - 1) // PART):
+        _number_lines(group, codes + part * PART * n_features, numbers)
+        for row in range(part * PART, min(n_rows, (part + 1) * PART), 4):
+            and_lines(
+                group.lines, numbers + row - part * PART, group.n_columns, left
+            )
+            for i in range(min(<ptrdiff_t> ABREAST, n_rows - row)):
+                own = <const word_t*> left + i * per_group
+                if n_columns > 0:
+                    _add(
+                        own, start_tree - first_tree, stop_tree - start_tree,
+                        worth + width * bits * start_tree, width, column + start_tree,
+                        out + (row + i) * n_columns, n_columns,
+                    )
+                    continue
+                for tree in range(start_tree, stop_tree):
+                    number_out[(row + i) * n_trees + tree] = (
+                        leaf_numbers[tree, trailing_zeros(own[tree - first_tree])]
+                    )
+
+
+def run(
     const real[:, ::1] X,               # IN  (n_rows, n_features)
-    const int32_t[::1] slot_feature,    # IN  (n_slots,) without the constant ones
-    const uint8_t[::1] missing,         # IN  (n_slots,) code of a missing value
-    const cut_t[:, ::1] coarse,         # IN  (n_slots, 16) every sixteenth cut
-    const cut_t[:, ::1] cuts,           # IN  (n_slots, 256) ascending, then infinity
-    int n_chunks,
-    const uint8_t[:, ::1] index,        # IN  see prepare
-    const uint8_t[:, ::1] limit,
-    const uint64_t[:, ::1] table,
-    const uint8_t[::1] n_words,
-    const double[:, :, ::1] worth,      # IN  (n_trees, 64, width) of each leaf
-    const int32_t[:, ::1] numbers,      # IN  (n_trees, 64) node number of each leaf
+    const int32_t[::1] feature,         # IN  (n_used,) features that trees look at
+    const cut_t[:, ::1] coarse,         # IN  (n_used, 16) every sixteenth cut
+    const cut_t[:, ::1] cuts,           # IN  (n_used, 256) ascending, then infinity
+    const int32_t[::1] n_cuts,          # IN  (n_used,)
+    const int64_t[::1] column_start,    # IN  (n_groups + 1,) first column of each
+    const int32_t[::1] column_feature,  # IN  (n_columns of all groups,)
+    const int64_t[::1] cut_start,       # IN  (n_columns of all groups + 1,)
+    const int8_t[::1] column_cuts,      # IN  codes, less BIAS, then MISSING - 1
+    const int32_t[::1] first_line,      # IN  (n_columns of all groups,) in the group
+    const int64_t[::1] line_start,      # IN  (n_groups,) first line of each
+    const uint8_t[:, ::1] lines,        # IN  (n_lines, LINE)
+    int word_size,
+    const double[:, :, ::1] worth,      # IN  (n_trees, bits of a word, width)
+    const int32_t[:, ::1] leaf_numbers, # IN  (n_trees, bits of a word)
     const int32_t[::1] column,          # IN  (n_trees,)
     double[:, ::1] out,                 # INOUT (n_rows, n_columns); no columns: numbers
     intp_t[:, ::1] number_out,          # OUT (n_rows, n_trees); unless out has columns
@@ -244,42 +296,52 @@ def add_leaves(
     ptrdiff_t last_tree,
     ptrdiff_t start,
     ptrdiff_t stop,
-    uint8_t[:, ::1] codes,              # WORK (rows of a block, 16 * n_chunks) of 0
-    uint8_t[::1] leaf,                  # WORK (rows of a block,)
+    int8_t[:, ::1] codes,               # WORK (parts of a block, n_used * PART)
+    uint16_t[::1] numbers,              # WORK (PART * most columns of a group,)
 ):
     """Add the worth of the leaves that rows start:stop reach, tree by tree."""
-    cdef ptrdiff_t n_rows, tree, row, k
-    cdef ptrdiff_t n_features = X.shape[1]
-    cdef ptrdiff_t n_columns = out.shape[1]
-    cdef ptrdiff_t width = worth.shape[2]
-    cdef const double* values
-    cdef double* target
+    cdef Group group
+    cdef ptrdiff_t n_rows, part, g, own, n
+    cdef ptrdiff_t per_group = LINE // word_size
+    cdef double* own_out = NULL
+    cdef intp_t* own_numbers = NULL
     if start >= stop or first_tree >= last_tree:
         return
     with nogil:
+        group.cuts = &column_cuts[0]
         while start < stop:
-            n_rows = min(codes.shape[0], stop - start)
-            _write_codes(
-                &X[start, 0], n_features, n_rows, slot_feature, missing, coarse, cuts,
-                codes.shape[1], &codes[0, 0],
-            )
-            for tree in range(first_tree, last_tree):
-                target = NULL
-                if n_columns > 0:
-                    target = &out[start, column[tree]]
-                find_leaves(
-                    n_chunks, n_words[tree], &codes[0, 0], n_rows, &index[tree, 0],
-                    &limit[tree, 0], &table[tree, 0], &worth[tree, 0, 0],
-                    target if width == 1 else NULL, n_columns, &leaf[0],
+            n_rows = min(codes.shape[0] * PART, stop - start)
+            for part in range((n_rows + PART - 1) // PART):
+                n = min(<ptrdiff_t> PART, n_rows - part * PART)
+                _write_codes(
+                    &X[start + part * PART, 0], X.shape[1], n, feature, coarse, cuts,
+                    n_cuts, &codes[part, 0],
                 )
-                if target == NULL:
-                    for row in range(n_rows):
-                        number_out[start + row, tree] = numbers[tree, leaf[row]]
-                elif width > 1:
-                    values = &worth[tree, 0, 0]
-                    for row in range(n_rows):
-                        for k in range(width):
-                            target[row * n_columns + k] += values[
-                                width * leaf[row] + k
-                            ]
+            if out.shape[1] > 0:
+                own_out = &out[start, 0]
+            else:
+                own_numbers = &number_out[start, 0]
+            for g in range(first_tree // per_group, (last_tree - 1) // per_group + 1):
+                own = column_start[g]
+                group.n_columns = column_start[g + 1] - own
+                group.feature = &column_feature[0] + own
+                group.cut_start = &cut_start[0] + own
+                group.first_line = &first_line[0] + own
+                group.lines = &lines[0, 0] + LINE * line_start[g]
+                if word_size == 4:
+                    _run(
+                        &group, &codes[0, 0], feature.shape[0], n_rows, &numbers[0],
+                        <uint32_t> 0, g * per_group, max(first_tree, g * per_group),
+                        min(last_tree, (g + 1) * per_group), &worth[0, 0, 0],
+                        worth.shape[2], leaf_numbers, &column[0], own_out,
+                        out.shape[1], own_numbers, number_out.shape[1],
+                    )
+                else:
+                    _run(
+                        &group, &codes[0, 0], feature.shape[0], n_rows, &numbers[0],
+                        <uint64_t> 0, g * per_group, max(first_tree, g * per_group),
+                        min(last_tree, (g + 1) * per_group), &worth[0, 0, 0],
+                        worth.shape[2], leaf_numbers, &column[0], own_out,
+                        out.shape[1], own_numbers, number_out.shape[1],
+                    )
             start += n_rows
