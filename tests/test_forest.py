@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from sklearn import ensemble as peers
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -473,3 +474,46 @@ def test_merged_forests():
         first.merge(RandomForestRegressor(2).fit(X, score))
     with pytest.raises(ValueError, match="other features"):
         first.merge(RandomForestClassifier(2, random_state=2).fit(X[:, :4], y))
+
+
+class TestTreesOfAForest:
+    """They are kept in few bytes, and made when they are asked for."""
+
+    def setup_method(self):
+        rng = np.random.default_rng(0)
+        self.X = rng.normal(size=(500, 4))
+        self.y = (self.X[:, 0] + rng.normal(size=500) > 0).astype(int)
+        self.model = RandomForestClassifier(10, random_state=0, n_jobs=2)
+        self.model.fit(self.X, self.y)
+
+    def test_asking_changes_nothing(self):
+        before = self.model.predict_proba(self.X)
+        state = pickle.dumps(self.model)
+        assert len(self.model.estimators_) == len(self.model) == 10
+        assert self.model.estimators_ is self.model.estimators_
+        assert self.model[3] is self.model.estimators_[3]
+        mean = np.mean([tree.predict_proba(self.X) for tree in self.model], axis=0)
+        np.testing.assert_allclose(mean, before, rtol=1e-12)
+        np.testing.assert_array_equal(self.model.predict_proba(self.X), before)
+        again = pickle.loads(pickle.dumps(self.model))
+        np.testing.assert_array_equal(again.predict_proba(self.X), before)
+        n_bytes = sum(model.tree_.nbytes for model in self.model)
+        assert len(state) < n_bytes / 2
+
+    def test_estimators_may_be_exchanged(self):
+        other = clone(self.model).set_params(random_state=1).fit(self.X, self.y)
+        self.model.estimators_[0].tree_ = other.estimators_[0].tree_
+        self.model.estimators_[1:] = other.estimators_[1:]
+        np.testing.assert_array_equal(
+            self.model.predict_proba(self.X), other.predict_proba(self.X)
+        )
+        again = pickle.loads(pickle.dumps(self.model))
+        np.testing.assert_array_equal(
+            again.predict_proba(self.X), other.predict_proba(self.X)
+        )
+        self.model.estimators_ = other.estimators_[:2]
+        assert len(self.model) == 2
+        assert self.model.predict_proba(self.X).shape == (500, 2)
+
+    def test_unfitted_ones_have_none(self):
+        assert not hasattr(RandomForestClassifier(), "estimators_")

@@ -29,6 +29,7 @@ MODULES = [
     "inference",
     "node_statistics",
     "ensemble",
+    "joining",
     "constraints",
     "growth",
     "target",

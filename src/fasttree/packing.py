@@ -219,8 +219,7 @@ class _Payload:
 
 def _pack_payload(trees: Sequence[Tree]) -> _Payload:
     n_leaves = sum(tree.n_leaves for tree in trees)
-    if n_leaves > _INT32_MAX:
-        raise ValueError(f"trees can have {_INT32_MAX} leaves together, got {n_leaves}")
+    check_leaves(n_leaves)
     first = trees[0]
     empty: dict[str, Any] = dict.fromkeys(PackedTrees.__dataclass_fields__)
     empty |= {
@@ -236,30 +235,68 @@ def _pack_payload(trees: Sequence[Tree]) -> _Payload:
         empty["leaf_value"] = value.reshape(n_leaves, first.n_outputs)
         empty["n_columns"] = first.n_outputs
         return _Payload(PackedTrees(**empty), np.arange(n_leaves, dtype=np.int32))
-    counts = np.concatenate([np.diff(tree.leaf_start) for tree in trees])
+    fields, keys = intern_profiles(
+        np.concatenate([np.diff(tree.leaf_start) for tree in trees]),
+        np.concatenate([tree.leaf_class for tree in trees]),
+        np.concatenate([tree.leaf_weight for tree in trees]),
+        np.concatenate([tree.leaf_share for tree in trees]),
+        has_own_shares=any(tree.has_own_shares for tree in trees),
+    )
+    empty |= {**fields, "n_columns": first.total_n_classes}
+    return _Payload(PackedTrees(**empty), keys)
+
+
+def check_leaves(n_leaves: int) -> None:
+    """Raise ValueError if trees have too many leaves together."""
+    if n_leaves > _INT32_MAX:
+        raise ValueError(f"trees can have {_INT32_MAX} leaves together, got {n_leaves}")
+
+
+def intern_profiles(
+    counts: NDArray[np.int64],
+    leaf_class: NDArray[np.int32],
+    weight: NDArray[np.float64],
+    share: NDArray[np.float64],
+    *,
+    has_own_shares: bool,
+) -> tuple[dict[str, Any], NDArray[np.int32]]:
+    """Return the distinct sets of class weights, and the number of each leaf's.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_leaves,)
+        Entries of each leaf.
+    leaf_class, weight, share : ndarray of shape (n_entries,)
+    has_own_shares : bool
+        Whether shares may differ where weights are the same.
+
+    Returns
+    -------
+    fields : dict
+        ``profile_start`` and so on, of `PackedTrees`.
+    keys : ndarray of shape (n_leaves,)
+    """
+    n_leaves = len(counts)
+    check_leaves(n_leaves)
     start = np.append(0, np.cumsum(counts))
-    leaf_class = np.concatenate([tree.leaf_class for tree in trees])
-    weight = np.concatenate([tree.leaf_weight for tree in trees])
-    share = np.concatenate([tree.leaf_share for tree in trees])
     keys = np.empty(n_leaves, np.int32)
     table = np.full(2 << int(n_leaves).bit_length(), -1, np.int32)
     firsts = np.empty(n_leaves, np.int32)
     distinct = start, leaf_class, weight
-    if any(tree.has_own_shares for tree in trees):
+    if has_own_shares:
         distinct = _with_shares(start, leaf_class, weight, share)
     n_profiles = kernels.intern(*distinct, table, keys, firsts)
     kept = firsts[:n_profiles]
     profile_start = np.append(0, np.cumsum(counts[kept]))
     entries = np.repeat(start[kept] - profile_start[:-1], counts[kept])
     entries += np.arange(len(entries))
-    empty |= {
+    fields = {
         "profile_start": profile_start,
         "profile_class": leaf_class[entries],
         "profile_weight": weight[entries],
         "profile_share": share[entries],
-        "n_columns": first.total_n_classes,
     }
-    return _Payload(PackedTrees(**empty), keys)
+    return fields, keys
 
 
 def _with_shares(

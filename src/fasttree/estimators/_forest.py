@@ -21,21 +21,22 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from fasttree import inference, pruning, threads
 from fasttree.encoding import MAX_ROWS
-from fasttree.ensemble import Ensemble
 from fasttree.estimators._base import TableInputMixin, old_state_on_error, resolve_seed
 from fasttree.estimators._decision_tree import CONSTRAINTS as TREE_CONSTRAINTS
 from fasttree.estimators._saving import SavableMixin, make_state
 from fasttree.forest import Bootstrap, ForestTrainer, RowDraws, grow_trees
+from fasttree.joining import CompactTree, TreeList
 from fasttree.labels import encode_labels
 from fasttree.outofbag import OutOfBag, debiased_importances, permuted_losses
 from fasttree.schema import SparseRows
 from fasttree.table import EncodedTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
+    from fasttree.ensemble import Ensemble
     from fasttree.model_state import ModelState
     from fasttree.tree import Tree
 
@@ -68,39 +69,60 @@ _PATIENCE = 3  # rounds in a row that have to change little
 _TELL_EVERY = 1.0  # seconds between two lines of progress
 
 
-class _Packed:
-    """The ensemble of a forest's trees, made when first asked for.
-
-    Users may change ``estimators_``; then it is made anew.
-    """
-
-    def __init__(self) -> None:
-        self._known: tuple[list[Tree], Ensemble] | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), ()
-
-    def of(self, trees: list[Tree]) -> Ensemble:
-        # An ensemble gives back trees that are equal, but not the same objects.
-        known = self._known
-        if (
-            known is None
-            or len(known[0]) != len(trees)
-            or any(a is not b for a, b in zip(known[0], trees, strict=True))
-        ):
-            known = self._known = trees, Ensemble.from_trees(trees)
-        return known[1]
-
-
 class Forest(SavableMixin, TableInputMixin):
     """Trees grown on one encoded table, each from rows and features of its own."""
 
     splitter: ClassVar[str]
     _default_bins: ClassVar[int | None]
 
+    _trees: TreeList  # as they were grown
+    _models: list[Any] | None = None  # of the trees, once they were asked for
+
+    @property
+    def estimators_(self) -> list[Any]:
+        """list of estimators, one for each tree; made when first asked for.
+
+        They may be changed or exchanged: predictions are those of this list.
+        """
+        if "_trees" not in vars(self):
+            raise AttributeError(
+                f"This {type(self).__name__} is not fitted yet: it has no estimators_"
+            )
+        if self._models is None:
+            self._models = [
+                self._make_tree(tree, key)
+                for tree, (key, _) in zip(self._trees, self._origins, strict=True)
+            ]
+            self._given = [model.tree_ for model in self._models]
+        return self._models
+
+    @estimators_.setter
+    def estimators_(self, models: list[Any]) -> None:
+        self._models, self._given = models, []
+
+    def _current_trees(self) -> TreeList:
+        """Return the trees that predict: those of the estimators, if they changed."""
+        if self._models is not None:
+            trees = [model.tree_ for model in self._models]
+            if len(trees) != len(self._given) or any(
+                a is not b for a, b in zip(trees, self._given, strict=True)
+            ):
+                self._trees = TreeList([CompactTree.of(tree) for tree in trees])
+                self._given = trees
+        return self._trees
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle holds: the trees in few bytes."""
+        if "_trees" in vars(self):
+            self._current_trees()
+        state = super().__getstate__()
+        for name in ("_models", "_given"):
+            state.pop(name, None)
+        return state
+
     def __len__(self) -> int:
         """Return the number of trees."""
-        return len(self.estimators_)
+        return len(self.estimators_ if self._models is not None else self._trees)
 
     def __getitem__(self, index: int) -> Any:
         """Return a tree's estimator."""
@@ -209,10 +231,11 @@ class Forest(SavableMixin, TableInputMixin):
         started = time.perf_counter()
         n_threads = self._n_threads()
         self._check_combinations()
-        if not self.warm_start or not hasattr(self, "estimators_"):
-            self.estimators_: list[Any] = []
-            self._origins: list[tuple[int, RowDraws | None]] = []
-        n_before = len(self.estimators_)
+        trees = TreeList()
+        origins: list[tuple[int, RowDraws | None]] = []
+        if self.warm_start and "_trees" in vars(self):
+            trees, origins = self._current_trees(), self._origins
+        n_before = len(trees)
         n_more = self.n_estimators - n_before
         if n_more < 0:
             raise ValueError(
@@ -240,19 +263,14 @@ class Forest(SavableMixin, TableInputMixin):
         keys = [trainer.key(number) for number in range(n_before, self.n_estimators)]
         bag = None
         if self.oob_score or self.oob_tolerance is not None:
-            bag = self._open_bag(X, y, n_classes, trainer)
+            bag = self._open_bag(
+                X, y, n_classes, trainer, zip(trees, origins, strict=True)
+            )
         progress = _Progress(self, trainer, n_before, bag, y)
-        trees = progress.run(keys, n_threads)
-        self.estimators_ = [
-            *self.estimators_,
-            *(
-                self._make_tree(tree, key)
-                for tree, key in zip(trees, keys, strict=False)
-            ),
-        ]
-        new = [(key, trainer.draws) for key in keys[: len(trees)]]
-        self._origins = [*self._origins, *new]
-        self._packed = _Packed()
+        grown = progress.run(keys, n_threads)
+        new = [(key, trainer.draws) for key in keys[: len(grown)]]
+        self._trees, self._origins = trees + TreeList(grown), [*origins, *new]
+        self._models = None
         if self.oob_score and bag is not None:
             self._set_oob(bag, y)
         if self.verbose > 1:
@@ -264,12 +282,13 @@ class Forest(SavableMixin, TableInputMixin):
         y: NDArray[Any],
         n_classes: int,
         trainer: ForestTrainer,
+        there: Iterable[tuple[Tree, tuple[int, Any]]],
     ) -> OutOfBag:
         """Return the sums of the trees that are there already."""
         bag = OutOfBag(self._matrix(X), max(n_classes, 1), None if n_classes else y)
         assert trainer.draws is not None
-        for model, (key, _) in zip(self.estimators_, self._origins, strict=True):
-            bag.add(model.tree_, trainer.draws.counts(key))
+        for tree, (key, _) in there:
+            bag.add(tree, trainer.draws.counts(key))
         return bag
 
     def _set_oob(self, bag: OutOfBag, y: NDArray[Any]) -> None:
@@ -355,12 +374,10 @@ class Forest(SavableMixin, TableInputMixin):
         for name in _OOB_ARRAYS:
             if name in arrays:
                 setattr(self, name, arrays[name])
-        self._packed = _Packed()
+        if len(self._origins) != len(ensemble):
+            raise ValueError("keys must be those of the trees")
+        self._trees = TreeList([ensemble])
         self.estimator_ = self._make_tree()
-        self.estimators_ = [
-            self._make_tree(tree, key)
-            for tree, (key, _) in zip(ensemble, self._origins, strict=True)
-        ]
 
     # --- what rows out of the bag tell -----------------------------------------------
 
@@ -407,9 +424,10 @@ class Forest(SavableMixin, TableInputMixin):
             If the trees did not draw their rows, or these are others.
         """
         matrix, target = self._check_training_data(X, y)
+        trees = self._ensemble
 
         def of_tree(position: int) -> NDArray[np.float64]:
-            tree = self.estimators_[position].tree_
+            tree = trees[position]
             key, draws = self._origins[position]
             out = np.flatnonzero(draws.counts(key) == 0)
             leaves = inference.find_leaves(tree, matrix).take(out)
@@ -449,12 +467,13 @@ class Forest(SavableMixin, TableInputMixin):
         """
         matrix, target = self._check_training_data(X, y)
         seed = resolve_seed(random_state)
+        trees = self._ensemble
 
         def of_tree(position: int) -> NDArray[np.float64]:
             key, draws = self._origins[position]
             out = np.flatnonzero(draws.counts(key) == 0)
             random = np.random.default_rng([seed, position])
-            tree = self.estimators_[position].tree_
+            tree = trees[position]
             return permuted_losses(tree, matrix[out], target[out], random)
 
         tasks = [(position,) for position in range(len(self))]
@@ -504,10 +523,10 @@ class Forest(SavableMixin, TableInputMixin):
                 delattr(merged, name)
         vars(merged).pop("_conformity", None)
         state = vars(merged)
-        state["estimators_"] = [*self.estimators_, *other.estimators_]
+        state["_trees"] = self._current_trees() + other._current_trees()
         state["_origins"] = [*self._origins, *vars(other)["_origins"]]
-        state["_packed"] = _Packed()
-        merged.n_estimators = len(merged.estimators_)
+        state["_models"] = None
+        merged.n_estimators = len(merged)
         return merged
 
     def _scores_of_bag(self, coverage: float) -> float:
@@ -527,7 +546,7 @@ class Forest(SavableMixin, TableInputMixin):
 
     @property
     def _ensemble(self) -> Ensemble:
-        return self._packed.of([model.tree_ for model in self.estimators_])
+        return self._current_trees().ensemble
 
     def apply(self, X: ArrayLike) -> NDArray[np.intp]:
         """Return the node number of the leaf that each row reaches in each tree.
@@ -558,12 +577,11 @@ class Forest(SavableMixin, TableInputMixin):
             Where the nodes of each tree begin.
         """
         leaves = self.apply(X)
-        trees = [model.tree_ for model in self.estimators_]
         paths = [
             tree.paths_to(np.ascontiguousarray(own))
-            for tree, own in zip(trees, leaves.T, strict=True)
+            for tree, own in zip(self._ensemble, leaves.T, strict=True)
         ]
-        ends = np.cumsum([0] + [tree.node_count for tree in trees])
+        ends = np.cumsum([0] + [path.shape[1] for path in paths])
         return sparse.hstack(paths).tocsr(), ends
 
     @property
@@ -571,9 +589,9 @@ class Forest(SavableMixin, TableInputMixin):
         """ndarray of shape (n_features,): mean share in lowering the impurity."""
         check_is_fitted(self)
         of_trees = [
-            model.tree_.compute_feature_importances()
-            for model in self.estimators_
-            if model.tree_.node_count > 1
+            tree.compute_feature_importances()
+            for tree in self._current_trees()
+            if tree.node_count > 1
         ]
         if not of_trees:
             return np.zeros(self.n_features_in_)
@@ -633,11 +651,11 @@ class _Progress:
         self.forest, self.trainer, self.bag, self.y = forest, trainer, bag, y
         self.n_before = n_before
         self.started = self.told = time.perf_counter()
-        self.trees: dict[int, Tree] = {}
+        self.trees: dict[int, CompactTree] = {}
         self.n_bytes = 0
         self.stopped = False
 
-    def run(self, keys: list[int], n_threads: int) -> list[Tree]:
+    def run(self, keys: list[int], n_threads: int) -> list[CompactTree]:
         """Return the trees of the first of `keys`."""
         forest = self.forest
         step = len(keys)
@@ -664,7 +682,7 @@ class _Progress:
             for position in range(n_kept, len(keys)):
                 if position in self.trees:
                     counts = self.trainer.draws.counts(keys[position])
-                    self.bag.add(self.trees[position], counts, -1)
+                    self.bag.add(self.trees[position].restore(), counts, -1)
         if forest.verbose:
             self.tell(n_kept, done=True)
         return [self.trees[position] for position in range(n_kept)]
@@ -677,10 +695,10 @@ class _Progress:
         if self.bag is not None:
             assert counts is not None
             self.bag.add(tree, counts)
-        self.trees[self.first + position] = tree
+        compact = self.trees[self.first + position] = CompactTree.of(tree)
         n_done = len(self.trees)
         if forest.max_bytes is not None:
-            self.n_bytes += tree.nbytes
+            self.n_bytes += compact.nbytes
             self.stopped |= self.n_bytes >= forest.max_bytes
         if forest.callback is not None and forest.callback(self.n_before + n_done):
             self.stopped = True
@@ -974,10 +992,10 @@ class ForestRegressor(RegressorMixin, Forest):
         matrix = self._matrix(X)
         mean = self._ensemble.mean_values(matrix, self._n_threads())
         squares = np.zeros(len(mean))
-        for model in self.estimators_:
-            value = inference.predict_value(model.tree_, matrix, self._n_threads())
+        for tree in self._ensemble:
+            value = inference.predict_value(tree, matrix, self._n_threads())
             squares += (value - mean) ** 2
-        return mean, np.sqrt(squares / len(self.estimators_)) + self._least_spread
+        return mean, np.sqrt(squares / len(self)) + self._least_spread
 
     def predict_interval(
         self, X: ArrayLike, coverage: float = 0.9
