@@ -66,6 +66,8 @@ KERNELS = [
     "cells",
     "draw",
     "subtree",
+    "view",
+    "copied",
     "grower",
     "parting",
     "copies",

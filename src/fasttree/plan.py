@@ -10,6 +10,7 @@ import numpy as np
 
 from fasttree import constraints, growth, sampling, threads
 from fasttree._kernels import grow as kernels
+from fasttree._kernels import prepare
 from fasttree.encoding import Workspaces
 from fasttree.target import BINARY, REGRESSION, SUMS, Target
 
@@ -125,7 +126,7 @@ def make_plan(
     tiles = np.zeros((n_tiles, n_rows), np.uint64)
     columns = [table.columns[f].codes for f in tiled]
     threads.run(
-        kernels.pack_tile,
+        prepare.pack_tile,
         [(columns[8 * t : 8 * t + 8], tiles[t]) for t in range(n_tiles)],
         n_threads,
     )
@@ -307,7 +308,7 @@ def _take_orders(
         with spaces.borrow() as space:
             order = table.columns[f].take_order(space)
         if target.kind == BINARY:
-            kernels.flag_ones(order, target.label)
+            prepare.flag_ones(order, target.label)
         return order
 
     return threads.run(take, [(f,) for f in ordered], n_threads)

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fasttree import threads
-from fasttree._kernels import encode
+from fasttree._kernels import encode, prepare
 from fasttree._kernels import forest as kernels
-from fasttree._kernels import grow as grow_kernels
 from fasttree.encoding import KeyColumn
 from fasttree.growth import FEATURE_DTYPE
 from fasttree.tree import Tree
@@ -189,7 +188,7 @@ def keys_by_row(table: EncodedTable, n_threads: int) -> list[NDArray[Any]]:
         if not column.is_categorical:
             last = np.iinfo(values.dtype).max
         keys = np.empty(len(column.codes), values.dtype)
-        grow_kernels.gather_keys(
+        prepare.gather_keys(
             column.codes, np.append(values, values.dtype.type(last)), keys
         )
         return keys

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fasttree._kernels import grow as kernels
+from fasttree._kernels import prepare
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -208,7 +208,7 @@ def nlogn_table(total: int, n_outputs: int = 1) -> tuple[NDArray[np.float64], fl
     largest = n_outputs * total * max(math.log2(total), 1.0)
     quantum = math.ldexp(1.0, math.frexp(largest)[1] - 50)
     table = np.empty(min(total, 1 << 24) + 2)
-    kernels.fill_nlogn(table, quantum)
+    prepare.fill_nlogn(table, quantum)
     return table, quantum
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import reference_growth as reference
 from fasttree import growth
-from fasttree._kernels import grow
+from fasttree._kernels import grow, prepare, probes
 
 
 def test_struct_layouts():
@@ -26,18 +26,18 @@ def test_log2():
         [np.arange(1.0, 5000.0), 2.0 ** np.arange(60), np.linspace(0.5, 2, 1001)]
     )
     out = np.empty_like(x)
-    grow.log2(x, out)
+    prepare.log2(x, out)
     np.testing.assert_allclose(out, np.log2(x), rtol=4e-16, atol=2e-16)
     powers = 2.0 ** np.arange(60)
     out = np.empty_like(powers)
-    grow.log2(powers, out)
+    prepare.log2(powers, out)
     np.testing.assert_array_equal(out, np.arange(60.0))
 
 
 def test_nlogn_is_on_its_grid():
     quantum = 2.0**-20
     table = np.empty(3000)
-    grow.fill_nlogn(table, quantum)
+    prepare.fill_nlogn(table, quantum)
     np.testing.assert_allclose(
         table, reference.nlogn(np.arange(3000)), atol=0.51 * quantum
     )
@@ -55,7 +55,7 @@ def test_partition_order(codes, seed):
     expected, n_left = reference.partition_entries(entries, goes_left)
     one_side = entries.copy()
     spare = np.empty_like(entries)
-    assert grow.partition_order(entries, goes_left, spare) == n_left
+    assert probes.partition_order(entries, goes_left, spare) == n_left
     keep = np.ones(len(codes), bool)
     keep[[0] if n_left in (0, len(codes)) else [0, n_left]] = False
     # NEW means nothing on the first entry of either side.
@@ -64,7 +64,7 @@ def test_partition_order(codes, seed):
     np.testing.assert_array_equal(entries[keep], expected[keep])
     for left, side in ((True, slice(n_left)), (False, slice(n_left, None))):
         kept = one_side.copy()
-        grow.keep_order(kept, goes_left, left, 0 if left else n_left)
+        probes.keep_order(kept, goes_left, left, 0 if left else n_left)
         np.testing.assert_array_equal(kept[side] & mask, expected[side] & mask)
         np.testing.assert_array_equal(
             kept[side][keep[side]], expected[side][keep[side]]
@@ -73,7 +73,7 @@ def test_partition_order(codes, seed):
 
 @given(st.lists(st.integers(0, 2**16 - 1), min_size=1, max_size=64))
 def test_entry_flags(entries):
-    new, ones = grow.entry_flags(np.array(entries, np.uint16))
+    new, ones = probes.entry_flags(np.array(entries, np.uint16))
     assert new == sum((entry >> 15) << i for i, entry in enumerate(entries))
     assert ones == sum((entry >> 13 & 1) << i for i, entry in enumerate(entries))
 
@@ -82,7 +82,7 @@ def test_flag_ones():
     label = np.array([0, 1, 1, 0], np.uint16)
     entries = reference.order_of(np.array([3, 1, 0, 2]), 3)
     flagged = entries.copy()
-    grow.flag_ones(flagged, label)
+    prepare.flag_ones(flagged, label)
     np.testing.assert_array_equal(flagged & ~np.uint32(1 << 29), entries)
     np.testing.assert_array_equal(flagged >> 29 & 1, [1, 1, 0, 0])
 
@@ -94,7 +94,7 @@ def test_flag_ones():
 )
 def test_sort_local(codes, shift, missing_code):
     codes = np.minimum(np.array(codes, np.uint64), np.uint64(missing_code))
-    entries = grow.sort_local(codes << np.uint64(shift), shift, missing_code)
+    entries = probes.sort_local(codes << np.uint64(shift), shift, missing_code)
     expected = reference.order_of(codes.astype(np.int64), missing_code)
     flags = (expected >> 16) & 0xC000
     expected = (expected & 0x1FFF) | flags
@@ -133,7 +133,7 @@ def test_node_keys_differ():
 def test_pack_tile():
     columns = [np.arange(i, i + 5, dtype=np.uint8) for i in range(3)]
     tile = np.zeros(5, np.uint64)
-    grow.pack_tile(columns, tile)
+    prepare.pack_tile(columns, tile)
     for i, column in enumerate(columns):
         np.testing.assert_array_equal(tile >> np.uint64(8 * i) & np.uint64(255), column)
 
@@ -194,7 +194,7 @@ class TestBits:
     @given(st.integers(0, 2**64 - 1))
     def test_pack(self, word):
         expected = sum((word >> 8 * i & 1) << i for i in range(8))
-        assert grow.pack_word(word) == expected
+        assert probes.pack_word(word) == expected
 
     @pytest.mark.parametrize("kind", [0, 1, 2], ids=["binary", "classes", "regression"])
     def test_counts_equal_a_recount(self, kind):
@@ -205,7 +205,9 @@ class TestBits:
         n_classes = 5 if kind == 1 else 2
         label = rng.integers(0, n_classes, 50).astype(np.uint16)
         value = rng.integers(-(2**40), 2**40, 50)
-        cells = grow.count_two_valued(kind, label, value, n_classes, bits, active, rows)
+        cells = probes.count_two_valued(
+            kind, label, value, n_classes, bits, active, rows
+        )
         for j in range(64):
             has = rows[
                 (bits[rows] & np.uint64(active)) >> np.uint64(j) & np.uint64(1) == 1

@@ -8,15 +8,7 @@ memory for subtrees.
 import numpy as np
 
 from libc.math cimport NAN
-from libc.stdint cimport (
-    int8_t,
-    int32_t,
-    int64_t,
-    uint8_t,
-    uint16_t,
-    uint32_t,
-    uint64_t,
-)
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
@@ -26,18 +18,21 @@ from fasttree._kernels.absolute cimport (
     rank_rows,
     reserve_medians,
 )
-from fasttree._kernels.bits cimport cells_of, count_bits, pack_bytes
+from fasttree._kernels.copied cimport (
+    copy_node,
+    free_workspace,
+    grow_copied,
+    reserve_workspace,
+)
 from fasttree._kernels.draw cimport (
     DrawSpace,
     draw_feature,
     draw_of_node,
     free_draws,
-    narrow_or_wide,
     part_rows,
     record_drawn,
     reserve_draws,
 )
-from fasttree._kernels.flags cimport gather_flags
 from fasttree._kernels.histogram cimport (
     BINS,
     TILE,
@@ -52,7 +47,6 @@ from fasttree._kernels.histogram cimport (
     sum_column,
     sum_tile,
 )
-from fasttree._kernels.impurity cimport log2_portable, nlogn_rounded
 from fasttree._kernels.monotone cimport (
     Monotone,
     bound_children,
@@ -61,19 +55,9 @@ from fasttree._kernels.monotone cimport (
     rule_of,
 )
 from fasttree._kernels.outputs cimport measure_node, part_orders
-from fasttree._kernels.partition cimport (
-    Parted,
-    keep_entries,
-    partition_entries,
-    partition_tile,
-)
+from fasttree._kernels.partition cimport Parted, partition_entries, partition_tile
 from fasttree._kernels.random cimport child_key, draw_below
-from fasttree._kernels.records cimport (
-    Arena,
-    NodeRecord,
-    arena_free,
-    reserve_nodes,
-)
+from fasttree._kernels.records cimport Arena, NodeRecord, arena_free, reserve_nodes
 from fasttree._kernels.scan cimport (
     Run,
     Scratch,
@@ -83,13 +67,9 @@ from fasttree._kernels.scan cimport (
     scan_entries,
 )
 from fasttree._kernels.subtree cimport (
-    Frame,
-    LOCAL_MISSING,
-    LOCAL_NEW,
     LOCAL_ROWS,
     Workspace,
     emit_payload,
-    grow_frames,
     must_be_leaf,
     record_split,
 )
@@ -98,54 +78,12 @@ from fasttree._kernels.types cimport (
     BINARY,
     CLASSES,
     Feature,
-    Limits,
-    NodeStat,
     REGRESSION,
     SUMS,
     Split,
     Target,
 )
-
-ctypedef fused code_t:
-    uint8_t
-    uint16_t
-    uint32_t
-
-# A wide node to search. Mirrored by fasttree.growth.JOB_DTYPE.
-cdef struct Job:
-    int64_t begin
-    int64_t slot              # of its histograms, or -1
-    uint64_t key
-    int64_t depth
-    int64_t leaf
-    NodeStat stat
-
-# Rows to count into one slot, which is then taken from another.
-cdef struct Count:
-    int64_t begin
-    int64_t end
-    int64_t slot
-    int64_t parent            # slot that becomes the sibling's, or -1
-
-# What a fit needs of the table and the target; threads share it.
-cdef struct View:
-    Target target
-    Limits limits
-    const Feature* features
-    int32_t n_features
-    int64_t n_rows
-    int64_t n_words           # of a mask of features
-    uint32_t* rows            # (n_orders, n_rows) nodes own ranges of it
-    const uint64_t* tiles     # (n_tiles, n_rows)
-    const int32_t* tiled      # feature of each byte of the tiles, or -1
-    uint64_t* binary          # (n_tiles,) 1 in the bytes of columns of two values
-    uint64_t* listed          # (n_words,) mask of the other features
-    int32_t n_tiles
-    int32_t n_bit_words       # of a row
-    uint8_t* goes_left        # (n_rows,)
-    uint16_t* local           # (n_rows,) local row in the node's copy
-    int64_t run_capacity
-    bint has_orders
+from fasttree._kernels.view cimport Count, Job, View
 
 LAYOUT = {
     "job": sizeof(Job),
@@ -155,21 +93,6 @@ LAYOUT = {
     "feature": sizeof(Feature),
 }
 MAX_LOCAL_ROWS = LOCAL_ROWS
-
-
-def fill_nlogn(double[::1] out, double quantum):
-    """Write x * log2(x), rounded to a multiple of `quantum`, for x = 0, 1, 2, ..."""
-    cdef int64_t x
-    with nogil:
-        for x in range(out.shape[0]):
-            out[x] = nlogn_rounded(<double>x, quantum)
-
-
-def log2(const double[::1] x, double[::1] out):
-    """Write the portable log2 of positive `x`."""
-    cdef int64_t i
-    for i in range(x.shape[0]):
-        out[i] = log2_portable(x[i])
 
 
 def node_keys(uint64_t key):
@@ -186,52 +109,6 @@ def draw_features(uint64_t key, int32_t[::1] permutation):
         kept = permutation[place]
         permutation[place] = permutation[i]
         permutation[i] = kept
-
-
-def pack_tile(list columns, uint64_t[::1] tile):
-    """Interleave up to eight uint8 columns: byte j of a row's word is column j."""
-    cdef const uint8_t[::1] column
-    cdef uint8_t* bytes = <uint8_t*>&tile[0]
-    cdef int64_t n = tile.shape[0], i
-    cdef int j
-    for j in range(len(columns)):
-        column = columns[j]
-        with nogil:
-            for i in range(n):
-                bytes[8 * i + j] = column[i]
-
-
-def flag_ones(uint32_t[::1] entries, const uint16_t[::1] label):
-    """Set ONE on the entries whose row has label 1."""
-    cdef int64_t i
-    with nogil:
-        for i in range(entries.shape[0]):
-            entries[i] |= <uint32_t>(label[entries[i] & 0x1FFFFFFF] == 1) << 29
-
-
-def partition_order(
-    uint32_t[::1] entries, const uint8_t[::1] goes_left, uint32_t[::1] spare
-):
-    """Split sorted entries stably in two; return how many went left."""
-    return partition_entries(
-        &entries[0], entries.shape[0], &goes_left[0], &spare[0])
-
-
-def keep_order(
-    uint32_t[::1] entries, const uint8_t[::1] goes_left, bint left, int64_t place
-):
-    """Move one side's sorted entries to `place`: a test's view of it."""
-    keep_entries(&entries[0], entries.shape[0], &goes_left[0], left, place)
-
-
-def gather_keys(
-    const code_t[::1] codes, const narrow_or_wide[::1] table, narrow_or_wide[::1] out
-):
-    """Write `table[codes]` to `out`."""
-    cdef int64_t i
-    with nogil:
-        for i in range(out.shape[0]):
-            out[i] = table[codes[i]]
 
 
 def bound_nodes(
@@ -841,59 +718,12 @@ cdef class Worker:
 
     def __cinit__(self, Problem problem, int64_t capacity):
         cdef Workspace* w = &self.w
-        cdef int64_t F = problem.view.n_features, i
-        cdef int64_t n_outputs = problem.view.target.n_outputs
         if not 1 <= capacity <= LOCAL_ROWS:
             raise ValueError(f"capacity must be in [1, {LOCAL_ROWS}], got {capacity}")
         self.problem = problem  # keeps the view alive
         self.view = &problem.view
-        w.scan_list = scan_entries
-        w.partition_list = partition_entries
-        w.capacity = capacity
-        w.n_features = F
-        w.n_words = problem.view.n_words
-        w.lists = <uint16_t*>calloc(F * capacity, sizeof(uint16_t))
-        w.ids = <uint16_t*>calloc(
-            problem.view.target.n_orders * capacity, sizeof(uint16_t))
-        w.spare = <uint16_t*>calloc(capacity, sizeof(uint16_t))
-        w.goes_left = <uint8_t*>calloc(capacity, 1)
-        w.codes = <uint64_t*>calloc(capacity, sizeof(uint64_t))
-        w.n_bit_words = problem.view.n_bit_words
-        w.listed = problem.view.listed
-        w.bits = <uint64_t*>calloc(w.n_bit_words * capacity + 1, sizeof(uint64_t))
-        w.cells = <int64_t*>calloc(
-            64 * w.n_bit_words * cells_of(&problem.view.target) + 1, sizeof(int64_t))
-        w.label = <uint16_t*>calloc(n_outputs * capacity, sizeof(uint16_t))
-        w.weight = <int64_t*>calloc(capacity, sizeof(int64_t))
-        w.value = <int64_t*>calloc(n_outputs * capacity, sizeof(int64_t))
-        w.response = <double*>calloc(n_outputs * capacity, sizeof(double))
-        w.frames = <Frame*>calloc(capacity + 2, sizeof(Frame))
-        w.masks = <uint64_t*>calloc((capacity + 2) * w.n_words, sizeof(uint64_t))
-        w.permutation = <int32_t*>calloc(F, sizeof(int32_t))
-        w.bounds = <double*>calloc(
-            2 * problem.view.limits.n_bounded * (capacity + 2) + 1, sizeof(double))
-        w.values = <double*>calloc(
-            2 * problem.view.limits.n_bounded + 1, sizeof(double))
-        w.scratch.left = <int64_t*>calloc(
-            problem.view.target.n_totals + 1, sizeof(int64_t))
-        w.scratch.totals = <int64_t*>calloc(
-            problem.view.target.n_totals + 1, sizeof(int64_t))
-        w.scratch.runs = <Run*>calloc(problem.view.run_capacity + 1, sizeof(Run))
-        if (w.lists == NULL or w.ids == NULL or w.spare == NULL
-                or w.goes_left == NULL or w.codes == NULL or w.label == NULL
-                or w.bits == NULL or w.cells == NULL
-                or w.weight == NULL or w.value == NULL or w.response == NULL
-                or w.frames == NULL or w.masks == NULL or w.permutation == NULL
-                or w.bounds == NULL or w.values == NULL
-                or w.scratch.left == NULL or w.scratch.totals == NULL
-                or w.scratch.runs == NULL):
+        if not reserve_workspace(&self.w, &problem.view, capacity):
             raise MemoryError("no memory for the work arrays of a fit")
-        w.scratch.medians = &w.medians
-        if problem.view.target.loss == ABSOLUTE and not reserve_medians(
-                &w.medians, capacity, capacity):
-            raise MemoryError("no memory for the work arrays of a fit")
-        for i in range(F):
-            w.permutation[i] = <int32_t>i
         self.target = problem.view.target
         self.target.stride = capacity
         if self.target.n_orders > 1:
@@ -905,27 +735,7 @@ cdef class Worker:
             self.target.weight = w.weight
 
     def __dealloc__(self):
-        free(self.w.lists)
-        free(self.w.ids)
-        free(self.w.spare)
-        free(self.w.goes_left)
-        free(self.w.codes)
-        free(self.w.bits)
-        free(self.w.cells)
-        free(self.w.label)
-        free(self.w.weight)
-        free(self.w.value)
-        free(self.w.response)
-        free(self.w.frames)
-        free(self.w.masks)
-        free(self.w.permutation)
-        free(self.w.bounds)
-        free(self.w.values)
-        free(self.w.scratch.left)
-        free(self.w.scratch.totals)
-        free(self.w.scratch.runs)
-        free_medians(&self.w.medians)
-        arena_free(&self.w.arena)
+        free_workspace(&self.w)
 
     def grow(
         self, const uint8_t[::1] jobs, const uint64_t[:, ::1] masks,
@@ -961,151 +771,3 @@ cdef class Worker:
         return (np.asarray(starts), *arena_arrays(&self.w.arena))
 
 
-cdef inline Frame first_frame(const Job* job) noexcept nogil:
-    cdef Frame root
-    root.stat = job.stat
-    root.begin = 0
-    root.depth = job.depth
-    root.key = job.key
-    root.parent = -1
-    root.right = False
-    root.leaf = job.leaf != 0
-    return root
-
-
-cdef bint grow_copied(
-    const View* view, Workspace* w, const Target* target, const Job* job
-) noexcept nogil:
-    cdef Frame root = first_frame(job)
-    return grow_frames(w, view.features, &view.limits, target, &root)
-
-
-cdef void copy_node(const View* view, Workspace* w, const Job* job) noexcept nogil:
-    """Renumber the node's rows and copy its columns and targets out."""
-    cdef const uint32_t* rows = view.rows + job.begin
-    cdef const uint32_t* entries
-    cdef const Feature* feature
-    cdef uint16_t* out
-    cdef uint64_t* bits
-    cdef const Target* target = &view.target
-    cdef int64_t n = job.stat.n, i, f, t, o, at, output_step
-    cdef int byte
-    cdef uint32_t entry
-    w.rows = rows
-    for i in range(n):
-        w.ids[i] = <uint16_t>i
-        view.local[rows[i]] = <uint16_t>i
-    for o in range(1, target.n_orders):
-        for i in range(n):
-            w.ids[o * w.capacity + i] = view.local[rows[o * target.stride + i]]
-    if target.kind == REGRESSION:
-        for i in range(n):
-            w.value[i] = target.value[rows[i]]
-            w.response[i] = target.response[rows[i]]
-    elif target.kind == SUMS:
-        output_step = w.capacity if target.n_orders > 1 else 1
-        for i in range(n):
-            for o in range(target.n_outputs):
-                at = i * target.row_step + o * output_step
-                f = rows[i] * target.row_step + o * target.output_step
-                w.value[at] = target.value[f]
-                w.response[at] = target.response[f]
-    else:
-        for i in range(n):
-            for o in range(target.n_outputs):
-                w.label[i * target.n_outputs + o] = (
-                    target.label[rows[i] * target.n_outputs + o])
-    if target.weight != NULL:
-        for i in range(n):
-            w.weight[i] = target.weight[rows[i]]
-    if job.leaf:
-        return
-    for f in range(view.n_features):
-        feature = view.features + f
-        if feature.tiled or not w.masks[f >> 6] >> (f & 63) & 1:
-            continue
-        entries = feature.order + job.begin
-        out = w.lists + f * w.capacity
-        for i in range(n):
-            entry = entries[i]
-            out[i] = view.local[entry & 0x1FFFFFFF] | <uint16_t>(
-                entry >> 16 & 0xE000)
-    for t in range(view.n_tiles):
-        for i in range(n):
-            w.codes[i] = view.tiles[t * view.n_rows + rows[i]]
-        if view.binary[t]:
-            bits = w.bits + (t >> 3) * w.capacity
-            if t & 7 == 0:
-                memset(bits, 0, n * sizeof(uint64_t))
-            for i in range(n):
-                bits[i] |= pack_bytes(w.codes[i] & view.binary[t]) << 8 * (t & 7)
-        for byte in range(TILE):
-            f = view.tiled[TILE * t + byte]
-            if f >= 0 and not view.features[f].binary and w.masks[f >> 6] >> (f & 63) & 1:
-                sort_codes(w.codes, w.label if view.target.kind == BINARY else NULL, n,
-                           8 * byte, view.features[f].n_codes,
-                           w.lists + f * w.capacity)
-
-
-cdef inline void sort_codes(
-    const uint64_t* codes, const uint16_t* ones, int64_t n, int shift,
-    uint32_t missing_code, uint16_t* out
-) noexcept nogil:
-    """Counting sort of one byte of each word into a list of local entries."""
-    cdef uint16_t place[BINS + 1]
-    cdef uint16_t start
-    cdef int64_t i
-    cdef int code
-    memset(place, 0, sizeof(place))
-    for i in range(n):
-        place[(codes[i] >> shift & 255) + 1] += 1
-    for code in range(BINS):
-        place[code + 1] += place[code]
-    for i in range(n):
-        code = codes[i] >> shift & 255
-        out[place[code]] = <uint16_t>i | (0 if ones == NULL else ones[i] << 13)
-        place[code] += 1
-    # Now place[code] is where the code's entries end and the next code's start.
-    start = 0
-    for code in range(BINS):
-        if place[code] > start:
-            out[start] |= LOCAL_NEW
-            if <uint32_t>code == missing_code:
-                for i in range(start, place[code]):
-                    out[i] |= LOCAL_MISSING
-            start = place[code]
-
-
-def sort_local(const uint64_t[::1] codes, int shift, uint32_t missing_code):
-    """Return the local entries of one byte of `codes`: a test's view of a copy."""
-    cdef uint16_t[::1] out = np.empty(codes.shape[0], np.uint16)
-    sort_codes(&codes[0], NULL, codes.shape[0], shift, missing_code, &out[0])
-    return np.asarray(out)
-
-
-def count_two_valued(
-    int kind, const uint16_t[::1] label, const int64_t[::1] value, int n_classes,
-    const uint64_t[::1] bits, uint64_t active, const uint16_t[::1] rows,
-):
-    """Return the counts of a node's bits, (64, cells): a test's view of them."""
-    cdef Target target
-    cdef int64_t[:, ::1] cells
-    target.kind = kind
-    target.n_classes = n_classes
-    target.label = NULL if label is None else &label[0]
-    target.value = NULL if value is None else &value[0]
-    cells = np.full((64, cells_of(&target)), -1, np.int64)
-    count_bits(&target, &bits[0], active, &rows[0], rows.shape[0], &cells[0, 0])
-    return np.asarray(cells)
-
-
-def entry_flags(const uint16_t[::1] entries):
-    """Return NEW and ONE of up to 64 local entries as bits: a test's view of them."""
-    cdef uint64_t new, ones
-    gather_flags(&entries[0], entries.shape[0], &new, &ones)
-    return new, ones
-
-
-def pack_word(uint64_t word):
-    """Return the lowest bits of the bytes of `word`, packed."""
-    return pack_bytes(word)
