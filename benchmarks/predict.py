@@ -15,6 +15,7 @@ import argparse
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ if not __package__:  # run as a script
 from benchmarks import datasets, imported  # noqa: E402 - needs the path above
 
 SHAPES = [(100, 31), (100, 63), (500, 31), (500, 63)]
-WORKS = ("boosting", "forest", "one-row", "file")
+WORKS = ("boosting", "forest", "one-row", "threads", "file")
 N_TRAIN = 200_000
 N_PREDICT = 100_000
 
@@ -55,7 +56,8 @@ class Models:
             self._data = datasets.synthetic_binary(N_TRAIN)
         return self._data
 
-    def _columns(self, X: Any) -> dict[str, Any]:
+    def columns(self, X: Any) -> dict[str, Any]:
+        """Return the columns as YDF takes them."""
         return {f"f{i}": np.ascontiguousarray(X[:, i]) for i in range(X.shape[1])}
 
     def lightgbm(self, n_trees: int, n_leaves: int) -> Path:
@@ -142,11 +144,29 @@ class Models:
             )
         except ImportError as error:
             print(f"left out: {error}", file=sys.stderr)
-        try:
-            peers["sklearnex"] = (False, self._sklearnex(n_threads))
-        except ImportError as error:
-            print(f"left out: {error}", file=sys.stderr)
+        for name, make in (("sklearnex", self._sklearnex), ("YDF", self._ydf_forest)):
+            try:
+                peers[name] = (False, make(n_threads))
+            except ImportError as error:
+                print(f"left out: {error}", file=sys.stderr)
         return peers
+
+    def _ydf_forest(self, n_threads: int) -> Callable[[Any], Any]:
+        import ydf
+
+        ydf.verbose(0)
+        folder = self.folder / "ydf_forest"
+        if not folder.exists():
+            data = self.data()
+            ydf.RandomForestLearner(
+                label="y",
+                num_trees=100,
+                max_depth=-1,
+                min_examples=1,
+                winner_take_all=False,
+                compute_oob_performances=False,
+            ).train({**self.columns(data.X_train), "y": data.y_train}).save(str(folder))
+        return _predict_columns(ydf.load_model(str(folder)), n_threads)
 
     def _sklearnex(self, n_threads: int) -> Callable[[Any], Any]:
         import joblib
@@ -262,15 +282,16 @@ def _add_ydf(
             early_stopping="NONE",
         ).train(
             {
-                **{
-                    f"f{i}": np.ascontiguousarray(column)
-                    for i, column in enumerate(data.X_train.T)
-                },
+                **models.columns(data.X_train),
                 "y": data.y_train.astype(np.float32),
             }
         ).save(str(folder))
     model = ydf.load_model(str(folder))
-    # Its own columns, which are not counted against it, for batches.
+    peers["YDF"] = (False, _predict_columns(model, n))
+
+
+def _predict_columns(model: Any, n_threads: int) -> Callable[[Any], Any]:
+    """Return how YDF predicts, without what it takes to make columns of a batch."""
     kept: dict[int, Any] = {}
 
     def predict(X: Any) -> Any:
@@ -279,9 +300,9 @@ def _add_ydf(
             kept[id(X)] = {
                 f"f{i}": np.ascontiguousarray(X[:, i]) for i in range(X.shape[1])
             }
-        return model.predict(kept[id(X)], num_threads=n)
+        return model.predict(kept[id(X)], num_threads=n_threads)
 
-    peers["YDF"] = (False, predict)
+    return predict
 
 
 def check_equal(peers: dict[str, tuple[bool, Any]], X: Any) -> None:
@@ -349,6 +370,56 @@ def show_latency(title: str, calls: dict[str, list[float]]) -> None:
         )
 
 
+def throughput(call: Callable[[Any], Any], X: Any, n_threads: int) -> float:
+    """Return how many calls a second threads do together, each with rows of its own."""
+    counts = [0] * n_threads
+    barrier = threading.Barrier(n_threads + 1)
+    is_over = threading.Event()
+
+    def work(number: int) -> None:
+        own = np.array_split(X, n_threads)[number]
+        each = [np.ascontiguousarray(own[i : i + 1]) for i in range(10)]
+        barrier.wait()
+        while not is_over.is_set():
+            for row in each:
+                call(row)
+            counts[number] += len(each)
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(n_threads)]
+    for worker in workers:
+        worker.start()
+    barrier.wait()
+    before, start = sum(counts), time.perf_counter()
+    time.sleep(2.0)
+    done, seconds = sum(counts) - before, time.perf_counter() - start
+    is_over.set()
+    for worker in workers:
+        worker.join()
+    return done / seconds
+
+
+def show_threads(models: Models, X: Any) -> None:
+    """Print what threads that share a predictor do, beside what one does."""
+    import lightgbm
+
+    booster = lightgbm.Booster(model_file=models.lightgbm(100, 31))
+    small = imported.predictor_of(imported.from_lightgbm(booster))
+    large = imported.predictor_of(imported.from_forest(models.forest()))
+    block = np.ascontiguousarray(X[:256])
+    works = {
+        "predict_one, 100 trees of 31 leaves": small.predict_one,
+        "predict_many of 256 rows, 31 leaves": lambda _: small.predict_many(block),
+        "predict_one, 100 full-depth trees": large.predict_one,
+        "predict_many of 256 rows, full depth": lambda _: large.predict_many(block),
+    }
+    print("\nCalls of one predictor, thousands a second\n")
+    print("| call | 1 thread | 2 threads | 16 threads |")
+    print("| :--- | ---: | ---: | ---: |")
+    for name, call in works.items():
+        rates = [throughput(call, X, n) / 1e3 for n in (1, 2, 16)]
+        print(f"| {name} | " + " | ".join(f"{rate:.1f}" for rate in rates) + " |")
+
+
 def show_files(models: Models) -> None:
     """Print the bytes of the forest's files."""
     import joblib
@@ -403,6 +474,8 @@ def main() -> None:
         show_latency("One row, 100 trees of 31 leaves", latencies(peers, X, 5, 5000))
         peers = models.forest_peers(1)
         show_latency("One row, 100 full-depth trees", latencies(peers, X, 5, 2000))
+    if "threads" in works:
+        show_threads(models, X)
     if "file" in works:
         show_files(models)
 

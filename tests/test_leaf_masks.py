@@ -1,5 +1,7 @@
 """Single rows that are looked up give what walking through the trees gives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,8 @@ from fasttree import leaf_masks
 from fasttree._kernels import row as kernels
 from fasttree.ensemble import Ensemble
 from fasttree.leaf_masks import LeafMasks
+from fasttree.node_statistics import NodeStatistics
+from fasttree.small_trees import SmallTrees
 from fasttree.tree import Tree
 
 
@@ -31,8 +35,9 @@ def row_predictor(ensemble, masks, n_columns):
     packed = ensemble.packed
     return kernels.RowPredictor(
         *packed.layout, *packed.payload(), ensemble.outputs, np.zeros(n_columns),
-        masks=masks, n_features=packed.n_features, divisor=1.0, link=0, names=None,
-        codes=None, refuses_unknown=False, classes=None,
+        masks=masks, releases_gil=n_columns == 3, n_features=packed.n_features,
+        divisor=1.0, link=0, names=None, codes=None, refuses_unknown=False,
+        classes=None,
     )  # fmt: skip
 
 
@@ -62,7 +67,7 @@ def test_equals_walking(
     ensemble = Ensemble.from_trees(trees, outputs=outputs)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(leaf_masks, "_MOST_BYTES", most_bytes)
-        patch.setattr(leaf_masks, "_is_worthwhile", lambda *_: True)
+        patch.setattr(leaf_masks, "cycles_of_walk", lambda _: np.inf)
         if ensemble.packed.n_slots == 2:
             return
         masks = LeafMasks.of(ensemble.packed, ensemble.packed.payload()[0])
@@ -93,7 +98,7 @@ def test_words_of_some_ranks_only():
         shifts = []
         for size in (2**24, 2**20, 2**18, 2**16, 2**12):
             patch.setattr(leaf_masks, "_MOST_BYTES", size)
-            patch.setattr(leaf_masks, "_is_worthwhile", lambda *_: True)
+            patch.setattr(leaf_masks, "cycles_of_walk", lambda _: np.inf)
             masks = LeafMasks.of(packed, packed.payload()[0])
             shifts.append(masks and masks.shift)
     assert shifts[0] == 0
@@ -110,3 +115,29 @@ def test_where_rows_are_looked_up(n_trees, max_leaves, n_features, is_used):
     packed = Ensemble.from_trees(trees).packed
     masks = LeafMasks.of(packed, packed.payload()[0])
     assert (masks is not None) == is_used
+
+
+def test_slots_that_no_node_looks_at():
+    """A file may describe them."""
+    trees = make_trees(2, 12, 1, n_features=3, n_classes=0)
+    packed = replace(
+        Ensemble.from_trees(trees).packed,
+        slot_feature=np.array([-1, -1, 2], np.int32),
+        slot_kind=np.zeros(3, np.uint8),
+        slot_bits=2,
+    )
+    packed.check()
+    ensemble = Ensemble.from_packed(
+        packed, NodeStatistics.of(trees), np.zeros(12, np.int32)
+    )
+    masks = LeafMasks.of(packed, packed.payload()[0])
+    small = SmallTrees.of(packed, packed.payload()[0])
+    out = np.zeros((300, 1))
+    numbers = np.zeros((0, 0), np.intp)
+    X = np.zeros((300, 3), np.float32)
+    small.run(X, np.zeros(12, np.int32), out, numbers, (0, 12), (0, 300))
+    expected = sum(tree.leaf_value[0] for tree in trees)
+    np.testing.assert_allclose(out, expected, rtol=1e-12)
+    for used in (masks, None):
+        score = row_predictor(ensemble, used, 1).score_one(X[0])
+        np.testing.assert_allclose(score, expected, rtol=1e-12)

@@ -27,6 +27,7 @@ _MOST_CUTS = 255
 # Bytes of rows that may stay in the second cache.
 _MOST_BYTES = 2**21
 _MOST_SHIFT = 8
+_MOST_COLUMNS = kernels.COLUMNS - kernels.COLUMN_GROUP
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +44,15 @@ class LeafMasks:
         Bytes of the leaves of a tree.
     shift : int
         Each ``2**shift``-th rank has a row.
+    cycles : float
+        About how many processor cycles a row takes.
     """
 
     arrays: tuple[NDArray[Any], ...]
     first_set: int
     word_size: int
     shift: int
+    cycles: float
 
     @classmethod
     def of(cls, packed: PackedTrees, table: NDArray[np.float64]) -> LeafMasks | None:
@@ -68,7 +72,10 @@ class LeafMasks:
         row_size = packed.n_trees * np.dtype(word).itemsize
         row_size += -row_size % _CACHE_LINE
         shift = columns.shift_for(row_size)
-        if shift is None or not _is_worthwhile(packed, columns, row_size, shift):
+        if shift is None or not 0 < len(columns.feature) <= _MOST_COLUMNS:
+            return None
+        cycles = columns.cycles(packed, row_size, shift)
+        if cycles > cycles_of_walk(packed):
             return None
 
         counts = np.where(columns.is_set, columns.n_ranks, columns.n_ranks >> shift) + 1
@@ -113,6 +120,7 @@ class LeafMasks:
             first_set=columns.first_set if columns.is_set.any() else len(filled),
             word_size=word().itemsize,
             shift=shift,
+            cycles=cycles,
         )  # fmt: skip
 
 
@@ -175,6 +183,13 @@ class _Columns:
                 return shift
         return None
 
+    def cycles(self, packed: PackedTrees, row_size: int, shift: int) -> float:
+        """Return about how many processor cycles looking a row up takes."""
+        nodes_per_rank = packed.n_nodes / 2 / max(1, self.n_numbers)
+        applying = 2**shift * nodes_per_rank if shift else 0
+        each = 12 + row_size / 32 + applying
+        return len(self.feature) * each + 4 * packed.n_trees
+
     def vectors(
         self, packed: PackedTrees, filled: NDArray[np.intp]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -194,18 +209,9 @@ class _Columns:
         return np.ascontiguousarray(fine[:, 15::16]), fine
 
 
-def _is_worthwhile(
-    packed: PackedTrees, columns: _Columns, row_size: int, shift: int
-) -> bool:
-    """Return whether looking up is cheaper than walking, in processor cycles."""
-    n_columns = len(columns.feature)
-    if not 0 < n_columns <= kernels.COLUMNS - kernels.COLUMN_GROUP:
-        return False
-    nodes_applied = 2**shift / 2 * packed.n_nodes / 2 / max(1, columns.n_numbers)
-    looking_up = n_columns * (12 + row_size / 32 + (2 * nodes_applied if shift else 0))
-    looking_up += 4 * packed.n_trees
+def cycles_of_walk(packed: PackedTrees) -> float:
+    """Return about how many processor cycles a walk through all trees takes."""
     n_leaves = np.diff(packed.tree_start) // 2
     # The deepest of eight trees is waited for.
     steps = 1.5 * np.log2(n_leaves) + 2
-    walking = 4 * float(steps.sum()) + 3 * packed.n_slots
-    return bool(looking_up < walking)
+    return 4 * float(steps.sum()) + 3 * packed.n_slots

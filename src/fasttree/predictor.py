@@ -9,7 +9,7 @@ import numpy as np
 from fasttree import model_file
 from fasttree._kernels import row as kernels
 from fasttree.batch import BatchPredictor
-from fasttree.leaf_masks import LeafMasks
+from fasttree.leaf_masks import LeafMasks, cycles_of_walk
 from fasttree.links import LINKS, apply_link
 from fasttree.model_state import ModelState
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+# Processor cycles of a row from which on others may have the GIL meanwhile: taking it
+# back costs some hundred where nobody wants it, and far more where somebody does.
+_CYCLES_TO_RELEASE = 10_000
 
 
 class Predictor(kernels.RowPredictor):
@@ -52,13 +56,16 @@ class Predictor(kernels.RowPredictor):
                 for labels in state.categories
             )
         classes = state.classes
+        masks = LeafMasks.of(packed, batch.payload[0])
+        cycles = cycles_of_walk(packed) if masks is None else masks.cycles
         kernels.RowPredictor.__init__(
             self,
             *packed.layout,
             *batch.payload,
             state.columns,
             state.baseline,
-            masks=LeafMasks.of(packed, batch.payload[0]),
+            masks=masks,
+            releases_gil=cycles > _CYCLES_TO_RELEASE,
             n_features=packed.n_features,
             divisor=float(packed.n_trees) if state.combination == "mean" else 1.0,
             link=LINKS[state.link],

@@ -23,6 +23,7 @@ class RowPredictor:
         baseline: NDArray[np.float64],
         *,
         masks: Any,
+        releases_gil: bool,
         n_features: int,
         divisor: float,
         link: int,

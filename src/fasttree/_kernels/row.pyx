@@ -42,6 +42,7 @@ cdef class RowPredictor:
     cdef object _owned              # the arrays that the pointers point into
     cdef Layout _layout
     cdef bint _has_masks
+    cdef bint _releases_gil
     cdef LeafMasks _masks           # unless trees are walked
     cdef bint _is_wide
     cdef const void* _nodes
@@ -84,6 +85,7 @@ cdef class RowPredictor:
         cnp.ndarray baseline not None,
         *,
         object masks,
+        bint releases_gil,
         ptrdiff_t n_features,
         double divisor,
         int link,
@@ -132,6 +134,7 @@ cdef class RowPredictor:
         self._has_codes = codes is not None
         self._classes = classes
         self._refuses_unknown = refuses_unknown
+        self._releases_gil = releases_gil
         self._has_masks = masks is not None
         if self._has_masks:
             self._set_masks(masks.arrays, masks.first_set, masks.word_size, masks.shift)
@@ -474,17 +477,11 @@ cdef class RowPredictor:
             left = <uint64_t*> PyMem_Malloc(self._masks.row_size)
             if left == NULL:
                 raise MemoryError
-        find_left(values, &self._masks, left)
-        if self._masks.word_size == 4:
-            add_worth(
-                &self._masks, <const uint32_t*> left, self._column, out,
-                self._n_columns,
-            )
+        if self._releases_gil:
+            with nogil:
+                _look_up_trees(self, values, left, out)
         else:
-            add_worth(
-                &self._masks, <const uint64_t*> left, self._column, out,
-                self._n_columns,
-            )
+            _look_up_trees(self, values, left, out)
         if left != stack:
             PyMem_Free(left)
         return 0
@@ -497,18 +494,42 @@ cdef class RowPredictor:
             if slots == NULL:
                 raise MemoryError
         write_row(values, &self._layout, slots)
-        if self._is_wide:
-            _walk_trees(self, <const WideNode*> self._nodes, slots, out)
+        if self._releases_gil:
+            with nogil:
+                _walk_all(self, slots, out)
         else:
-            _walk_trees(self, <const NarrowNode*> self._nodes, slots, out)
+            _walk_all(self, slots, out)
         if slots != stack:
             PyMem_Free(slots)
         return 0
 
 
+cdef void _look_up_trees(
+    RowPredictor self, const real* values, uint64_t* left, double* out
+) noexcept nogil:
+    find_left(values, &self._masks, left)
+    if self._masks.word_size == 4:
+        add_worth(
+            &self._masks, <const uint32_t*> left, self._column, out, self._n_columns
+        )
+    else:
+        add_worth(
+            &self._masks, <const uint64_t*> left, self._column, out, self._n_columns
+        )
+
+
+cdef void _walk_all(
+    RowPredictor self, const uint32_t* slots, double* out
+) noexcept nogil:
+    if self._is_wide:
+        _walk_trees(self, <const WideNode*> self._nodes, slots, out)
+    else:
+        _walk_trees(self, <const NarrowNode*> self._nodes, slots, out)
+
+
 cdef void _walk_trees(
     RowPredictor self, const node_t* nodes, const uint32_t* slots, double* out
-) noexcept:
+) noexcept nogil:
     cdef const node_t* trees[LANES]
     cdef uint32_t at[LANES]
     cdef ptrdiff_t first = 0
