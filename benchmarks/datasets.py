@@ -174,6 +174,24 @@ def flights(max_rows: int | None = None) -> Dataset:
     """Return the flights of 2013 as the demo prepares and splits them."""
     demo = _flights_example()
     X, y = demo.load()
+    return _divide_flights(X, y, "classification", max_rows)
+
+
+def flight_delays(max_rows: int | None = None) -> Dataset:
+    """Return the same rows with the minutes of delay at arrival as the target."""
+    demo = _flights_example()
+    X, _ = demo.load()
+    delay = demo.read_csv("flights.csv.zip")["arr_delay"].dropna()
+    return _divide_flights(X, delay.to_numpy(np.float64), "regression", max_rows)
+
+
+def _divide_flights(
+    X: Any,
+    y: NDArray[Any],
+    task: Literal["classification", "regression"],
+    max_rows: int | None,
+) -> Dataset:
+    demo = _flights_example()
     if max_rows is not None and max_rows < len(X):
         picked = np.random.default_rng(0).choice(len(X), max_rows, replace=False)
         picked.sort()
@@ -184,7 +202,7 @@ def flights(max_rows: int | None = None) -> Dataset:
         y[train],
         X.iloc[test].reset_index(drop=True),
         y[test],
-        "classification",
+        task,
         tuple(demo.CATEGORICAL),
     )
 
