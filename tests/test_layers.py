@@ -84,6 +84,11 @@ KERNELS = [
     "leaf_split",
     "objective",
     "ranking",
+    "boost_engine",
+    "boost_rows",
+    "boost_splits",
+    "boost_tree",
+    "boost_gradients",
 ]
 
 

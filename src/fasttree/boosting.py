@@ -50,7 +50,6 @@ class BoostingParams:
     cat_l2: float = 10.0
     max_cat_threshold: int = 32
     min_data_per_group: int = 100
-    min_gain: float = 0.0
 
 
 class Boosting:
@@ -118,7 +117,6 @@ class Boosting:
                 params.cat_l2,
                 params.max_cat_threshold,
                 params.min_data_per_group,
-                params.min_gain,
                 params.depthwise,
                 bool(np.any(monotonic)),
             ),

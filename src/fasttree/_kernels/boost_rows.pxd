@@ -1,0 +1,161 @@
+"""Loops over the rows of a tree: units of gradients, splits, and leaf values."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from fasttree._kernels.boost_engine cimport ROW_BLOCK, Engine, Leaf, Node
+from fasttree._kernels.gradient_histogram cimport LOOK_AHEAD, PANEL_TILES
+from fasttree._kernels.histogram cimport fasttree_prefetch
+from fasttree._kernels.objective cimport BLOCK, round_block, sum_block
+
+
+cdef inline void sum_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
+    cdef Engine* e = <Engine*>context
+    cdef int64_t start = chunk * ROW_BLOCK, stop = min(start + ROW_BLOCK, e.n_rows)
+    cdef int64_t at
+    at = start
+    while at < stop:
+        sum_block(e.g + at, e.h + at, min(at + BLOCK, stop) - at,
+                  e.block_sums + at // BLOCK)
+        at += BLOCK
+
+
+cdef inline void round_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
+    cdef Engine* e = <Engine*>context
+    cdef int64_t start = chunk * ROW_BLOCK, stop = min(start + ROW_BLOCK, e.n_work)
+    e.block_totals[chunk] = round_block(
+        e.g, e.h, e.sample, start, stop, e.per_gradient, e.per_hessian, e.stat[0])
+    if e.sample != NULL:
+        memcpy(e.rows[0] + start, e.sample + start, (stop - start) * sizeof(uint32_t))
+
+
+cdef inline void side_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
+    """Note which rows of the parent go left."""
+    cdef Engine* e = <Engine*>context
+    cdef int64_t start = chunk * ROW_BLOCK, n = e.parent.n
+    cdef int64_t stop = min(start + ROW_BLOCK, n), i, count = 0
+    cdef const uint8_t* column = e.split_column
+    cdef const uint8_t* table = e.table
+    cdef uint8_t* side = e.side + e.parent.begin
+    cdef const uint32_t* rows = e.rows[e.parent.buffer] + e.parent.begin
+    cdef uint8_t goes_left
+    if e.parent.in_order:
+        for i in range(start, stop):
+            goes_left = table[column[i]]
+            side[i] = goes_left
+            count += goes_left
+    else:
+        for i in range(start, stop):
+            if i + LOOK_AHEAD < n:
+                fasttree_prefetch(column + rows[i + LOOK_AHEAD])
+            goes_left = table[column[rows[i]]]
+            side[i] = goes_left
+            count += goes_left
+    e.block_left[chunk] = count
+
+
+cdef inline void move_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
+    """Move the rows of the parent to the other buffer, left ones first."""
+    cdef Engine* e = <Engine*>context
+    cdef int64_t start = chunk * ROW_BLOCK, n = e.parent.n
+    cdef int64_t stop = min(start + ROW_BLOCK, n), i, at
+    cdef int64_t left = e.block_left[chunk]
+    cdef int64_t right = e.to_right + start - left, step
+    cdef const uint8_t* side = e.side + e.parent.begin
+    cdef const uint32_t* rows = e.rows[e.parent.buffer] + e.parent.begin
+    cdef const uint64_t* stat = e.stat[e.parent.buffer] + e.parent.begin
+    cdef uint32_t* out = e.rows[1 - e.parent.buffer] + e.parent.begin
+    cdef uint64_t* stat_out = e.stat[1 - e.parent.buffer] + e.parent.begin
+    if e.parent.in_order:
+        for i in range(start, stop):
+            step = side[i]
+            at = left if step else right
+            out[at] = <uint32_t>i
+            stat_out[at] = stat[i]
+            left += step
+            right += 1 - step
+    elif e.move_stat:
+        for i in range(start, stop):
+            step = side[i]
+            at = left if step else right
+            out[at] = rows[i]
+            stat_out[at] = stat[i]
+            left += step
+            right += 1 - step
+    else:
+        for i in range(start, stop):
+            step = side[i]
+            at = left if step else right
+            out[at] = rows[i]
+            left += step
+            right += 1 - step
+
+
+cdef inline int32_t find_leaf(
+    const Node* nodes, const uint64_t* tiles, int64_t n_rows, int64_t n_panels,
+    int64_t last_width, int64_t row
+) noexcept nogil:
+    cdef const Node* node = nodes
+    cdef uint64_t code
+    cdef int64_t panel, width
+    while node.left >= 0:
+        panel = node.slot >> 6
+        width = last_width if panel == n_panels - 1 else <int64_t>PANEL_TILES
+        code = tiles[panel * PANEL_TILES * n_rows + row * width + (node.slot >> 3 & 7)]
+        code = code >> (8 * (node.slot & 7)) & 255
+        if node.set[code >> 6] >> (code & 63) & 1:
+            node = nodes + node.left
+        else:
+            node = nodes + node.right
+    return node.leaf
+
+
+cdef inline void walk_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
+    """Find the leaves of all rows, those outside the sample too."""
+    cdef Engine* e = <Engine*>context
+    cdef int64_t start = chunk * ROW_BLOCK, stop = min(start + ROW_BLOCK, e.n_rows)
+    cdef int64_t i
+    for i in range(start, stop):
+        e.leaf_of[i] = <uint16_t>find_leaf(
+            e.nodes, e.tiles, e.n_rows, e.n_panels, e.last_width, i)
+
+
+cdef inline void mark_chunk(void* context, int64_t leaf, int worker) noexcept nogil:
+    """Note the leaf of each of its rows."""
+    cdef Engine* e = <Engine*>context
+    cdef const Leaf* at = e.leaves + leaf
+    cdef const uint32_t* rows = e.rows[at.buffer] + at.begin
+    cdef int64_t i
+    cdef uint16_t* leaf_of = e.leaf_of
+    if at.in_order:
+        for i in range(at.n):
+            leaf_of[i] = <uint16_t>leaf
+    else:
+        for i in range(at.n):
+            leaf_of[rows[i]] = <uint16_t>leaf
+
+
+cdef inline void refit_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
+    """Sum the gradients of each leaf over a block of rows."""
+    cdef Engine* e = <Engine*>context
+    cdef int64_t start = chunk * e.refit_rows
+    cdef int64_t stop = min(start + e.refit_rows, e.n_rows), i
+    cdef double* sums = e.leaf_sums + 2 * chunk * e.n_leaves
+    cdef double* cell
+    cdef const float* g = e.g
+    cdef const float* h = e.h
+    cdef const uint16_t* leaf_of = e.leaf_of
+    memset(sums, 0, 2 * e.n_leaves * sizeof(double))
+    for i in range(start, stop):
+        cell = sums + 2 * leaf_of[i]
+        cell[0] += g[i]
+        cell[1] += h[i]
+
+
+cdef inline void add_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
+    """Add the values of the rows' leaves to the raw predictions."""
+    cdef Engine* e = <Engine*>context
+    cdef int64_t start = chunk * ROW_BLOCK, stop = min(start + ROW_BLOCK, e.n_rows)
+    cdef int64_t i
+    for i in range(start, stop):
+        e.raw[i] += e.values[e.leaf_of[i]]

@@ -1,0 +1,274 @@
+"""Sums of a leaf's gradients by feature and code, and its best split.
+
+The leaf with fewer rows of two is counted; what is left of the parent's sums are the
+other's. While a tile's sums are in the cache, both leaves are scanned.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from fasttree._kernels.boost_engine cimport (
+    PART_ROWS, Engine, Leaf, Slot, view_of
+)
+from fasttree._kernels.gradient_histogram cimport (
+    PANEL_TILES, TILE_BINS, TILE_COLUMNS, sum_gradients
+)
+from fasttree._kernels.leaf_split cimport (
+    GradientSplit, LeafView, Regularization, ScanSpace, clear_split, has_rows,
+    is_better, own_score, scan_categorical, scan_numeric
+)
+from fasttree._kernels.random cimport draw_below
+from fasttree._kernels.team cimport share
+
+
+cdef inline void scan_tile(
+    const Engine* e, int64_t tile, const uint64_t* cells, const Leaf* leaf,
+    const uint8_t* mask, bint counts, ScanSpace* space, GradientSplit* best
+) noexcept nogil:
+    """Find the best split of a tile's features; `cells` are those of the leaf."""
+    cdef LeafView view = view_of(e, leaf)
+    cdef double own = own_score(&view, &e.reg)
+    cdef int64_t i
+    cdef int32_t f
+    clear_split(best)
+    for i in range(e.tile_start[tile], e.tile_start[tile + 1]):
+        f = e.tile_features[i]
+        if mask != NULL and not mask[f]:
+            continue
+        if e.features[f].categorical:
+            scan_categorical(
+                e.columns, e.features + f, f,
+                cells + e.slots[e.features[f].slot].offset, &view, own, &e.reg, counts,
+                space, best)
+        else:
+            scan_numeric(
+                e.columns, e.features + f, f,
+                cells + e.slots[e.features[f].slot].offset, &view, own, &e.reg, counts,
+                space, best)
+
+
+cdef inline int64_t width_of(const Engine* e, int64_t panel) noexcept nogil:
+    return e.last_width if panel == e.n_panels - 1 else <int64_t>PANEL_TILES
+
+
+cdef inline void count_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
+    """Sum some rows of the small child, or the root, over a panel's columns."""
+    cdef Engine* e = <Engine*>context
+    cdef int64_t panel = chunk // e.n_parts, part = chunk % e.n_parts
+    cdef int64_t width = width_of(e, panel)
+    cdef const uint64_t* tiles = e.tiles + panel * PANEL_TILES * e.n_rows
+    cdef const Leaf* leaf = e.small
+    cdef int64_t rows = (leaf.n + e.n_parts - 1) // e.n_parts
+    cdef int64_t start = min(part * rows, leaf.n), stop = min(start + rows, leaf.n)
+    e.dirty[worker * e.n_panels + panel] = 1
+    sum_gradients(
+        tiles + start * width if leaf.in_order else tiles, width,
+        min(<int64_t>(PANEL_TILES * TILE_COLUMNS),
+            e.n_slots - panel * PANEL_TILES * TILE_COLUMNS),
+        NULL if leaf.in_order else e.rows[leaf.buffer] + leaf.begin + start,
+        e.stat[leaf.buffer] + leaf.begin + start, stop - start,
+        e.spaces[worker].block,
+        e.bins + (worker * e.n_panels + panel) * PANEL_TILES * TILE_COLUMNS * TILE_BINS)
+
+
+cdef inline void gather_bins(
+    Engine* e, int64_t tile, uint64_t* cells, uint64_t* parent
+) noexcept nogil:
+    """Move the workers' bins of a tile to a leaf's cells, and off its parent's."""
+    cdef int64_t panel = tile // PANEL_TILES, j, b, worker
+    cdef const Slot* slot
+    cdef uint64_t* bins
+    cdef uint64_t* target
+    cdef bint first
+    for j in range(TILE_COLUMNS):
+        slot = e.slots + tile * TILE_COLUMNS + j
+        if slot.n_bins == 0:
+            # Bin 0 of a byte that no column has is never read.
+            continue
+        target = cells + slot.offset
+        first = True
+        for worker in range(e.team.n_workers):
+            if not e.dirty[worker * e.n_panels + panel]:
+                continue
+            bins = (e.bins + ((worker * e.n_panels * PANEL_TILES + tile) * TILE_COLUMNS
+                              + j) * TILE_BINS)
+            if first:
+                memcpy(target, bins, slot.n_bins * sizeof(uint64_t))
+            else:
+                for b in range(slot.n_bins):
+                    target[b] += bins[b]
+            memset(bins, 0, slot.n_bins * sizeof(uint64_t))
+            first = False
+        if parent != NULL:
+            for b in range(slot.n_bins):
+                parent[slot.offset + b] -= target[b]
+
+
+cdef inline void split_chunk(void* context, int64_t tile, int worker) noexcept nogil:
+    """Scan the children of a split, or the root, in one tile."""
+    cdef Engine* e = <Engine*>context
+    cdef ScanSpace* space = e.spaces + worker
+    cdef uint64_t* small = e.pool + e.small.cells * e.n_cells
+    cdef uint64_t* large = NULL
+    if e.keep_large:
+        large = e.pool + e.large.cells * e.n_cells
+    gather_bins(e, tile, small, large)
+    if e.scan_small:
+        scan_tile(e, tile, small, e.small, e.mask[0] if e.masked else NULL, False,
+                  space, e.found + tile)
+    if e.scan_large:
+        scan_tile(e, tile, large, e.large, e.mask[1] if e.masked else NULL, False,
+                  space, e.found + e.n_tiles + tile)
+
+
+cdef inline void choose_features(Engine* e, const Leaf* leaf, uint8_t* mask) noexcept nogil:
+    """Mark the features that a leaf may be split by."""
+    cdef int64_t f, k, n = 0, i
+    cdef const uint8_t* live = e.live + (leaf - e.leaves) * e.n_groups
+    cdef int32_t swapped
+    if e.n_groups == 0:
+        for f in range(e.n_features):
+            mask[f] = 1
+    else:
+        memset(mask, 0, e.n_features)
+        for k in range(e.n_groups):
+            if live[k]:
+                for f in range(e.n_features):
+                    mask[f] |= e.groups[k * e.n_features + f]
+    if e.limits.max_features >= e.n_features:
+        return
+    for f in range(e.n_features):
+        if mask[f]:
+            e.shuffled[n] = <int32_t>f
+            n += 1
+    memset(mask, 0, e.n_features)
+    for k in range(min(n, e.limits.max_features)):
+        i = k + draw_below(leaf.key, k, <uint32_t>(n - k))
+        swapped = e.shuffled[k]
+        e.shuffled[k] = e.shuffled[i]
+        e.shuffled[i] = swapped
+        mask[e.shuffled[k]] = 1
+
+
+cdef inline bint splits_before(const Engine* e, int32_t a, int32_t b) noexcept nogil:
+    cdef const Leaf* x = e.leaves + a
+    cdef const Leaf* y = e.leaves + b
+    cdef double gx = e.nodes[x.node].gain, gy = e.nodes[y.node].gain
+    if e.limits.depthwise and x.depth != y.depth:
+        return x.depth < y.depth
+    if gx != gy and not e.limits.depthwise:
+        return gx > gy
+    return x.node < y.node
+
+
+cdef inline void push(Engine* e, int32_t leaf) noexcept nogil:
+    cdef int64_t i = e.n_heap, parent
+    e.n_heap += 1
+    e.heap[i] = leaf
+    while i > 0:
+        parent = (i - 1) // 2
+        if not splits_before(e, e.heap[i], e.heap[parent]):
+            break
+        e.heap[i], e.heap[parent] = e.heap[parent], e.heap[i]
+        i = parent
+
+
+cdef inline int32_t pop(Engine* e) noexcept nogil:
+    cdef int32_t top = e.heap[0]
+    cdef int64_t i = 0, child
+    e.n_heap -= 1
+    e.heap[0] = e.heap[e.n_heap]
+    while True:
+        child = 2 * i + 1
+        if child >= e.n_heap:
+            break
+        if child + 1 < e.n_heap and splits_before(e, e.heap[child + 1],
+                                                  e.heap[child]):
+            child += 1
+        if not splits_before(e, e.heap[child], e.heap[i]):
+            break
+        e.heap[i], e.heap[child] = e.heap[child], e.heap[i]
+        i = child
+    return top
+
+
+cdef inline void release(Engine* e, Leaf* leaf) noexcept nogil:
+    if leaf.cells >= 0:
+        e.idle[e.n_idle] = leaf.cells
+        e.n_idle += 1
+        leaf.cells = -1
+
+
+cdef inline void take_place(Engine* e, Leaf* leaf) noexcept nogil:
+    e.n_idle -= 1
+    leaf.cells = e.idle[e.n_idle]
+
+
+cdef inline void keep_best(Engine* e, Leaf* leaf, int child) noexcept nogil:
+    """Reduce the tiles' best splits to the leaf's, and queue it if there is one."""
+    cdef GradientSplit* found = e.found + child * e.n_tiles
+    cdef const uint8_t* mask = e.mask[child] if e.masked else NULL
+    cdef int64_t tile, best
+    cdef LeafView view = view_of(e, leaf)
+    cdef double gain
+    cdef const Regularization* reg = &e.reg
+    while True:
+        best = 0
+        for tile in range(1, e.n_tiles):
+            if found[tile].feature >= 0 and is_better(
+                    found[tile].score, found[tile].feature, found + best):
+                best = tile
+        leaf.split = found[best]
+        if leaf.split.feature < 0:
+            release(e, leaf)
+            return
+        if has_rows(e.columns, e.features + leaf.split.feature, &leaf.split, &view,
+                    reg, e.spaces[0].counts):
+            break
+        scan_tile(e, best, e.pool + leaf.cells * e.n_cells, leaf, mask, True,
+                  e.spaces, found + best)
+    gain = ((leaf.split.score - own_score(&view, reg)) * reg.gradient_unit
+            * reg.gradient_unit / reg.hessian_unit)
+    if gain <= 0.0:
+        release(e, leaf)
+        return
+    e.nodes[leaf.node].gain = gain
+    push(e, <int32_t>(leaf - e.leaves))
+
+
+cdef inline bint can_split(const Engine* e, const Leaf* leaf) noexcept nogil:
+    return (leaf.n >= 2 * e.limits.min_samples_leaf
+            and leaf.depth < e.limits.max_depth)
+
+
+cdef inline void count_and_scan(Engine* e) noexcept nogil:
+    """Find the best splits of e.small and e.large."""
+    e.masked = e.n_groups > 0 or e.limits.max_features < e.n_features
+    if e.masked:
+        if e.scan_small:
+            choose_features(e, e.small, e.mask[0])
+        if e.scan_large:
+            choose_features(e, e.large, e.mask[1])
+    e.n_parts = 1
+    if e.team.n_workers > 1:
+        e.n_parts = max(<int64_t>1, min(e.small.n // PART_ROWS, 4 * e.team.n_workers))
+    share(&e.team, e.n_parts * e.n_panels, count_chunk, e)
+    share(&e.team, e.n_tiles, split_chunk, e)
+    memset(e.dirty, 0, e.team.n_workers * e.n_panels)
+    if e.scan_small:
+        keep_best(e, e.small, 0)
+    else:
+        release(e, e.small)
+    if e.scan_large:
+        keep_best(e, e.large, 1)
+
+
+cdef inline void count_alone(Engine* e, Leaf* leaf) noexcept nogil:
+    """Find the best split of a leaf whose parent's sums are not there."""
+    e.small = leaf
+    e.large = NULL
+    e.scan_small = True
+    e.scan_large = False
+    e.keep_large = False
+    take_place(e, leaf)
+    count_and_scan(e)
