@@ -194,6 +194,29 @@ def test_min_samples_leaf_is_exact():
         assert tree.n_node_samples[tree.leaf_nodes].min() >= 37
 
 
+@pytest.mark.parametrize("options", [{}, {"subsample": 0.9}])
+def test_rows_without_hessian_have_bounded_leaves(options):
+    rng = np.random.default_rng(0)
+    sure = np.arange(20_000) % 2
+    y = np.where(sure, 1, rng.integers(0, 2, 20_000))
+    y[1:200:2] = 0  # a hundred rows that the start is sure to be of the other class
+    model = GradientBoostingClassifier(
+        max_iter=1, max_leaf_nodes=2, min_sum_hessian=0.1, **options, **PLAIN
+    )
+    model.fit(sure[:, None], y, init_score=60.0 * sure)
+    assert np.abs(model.ensemble_[0].leaf_value).max() <= 0.1 * 100 / 0.1
+
+
+def test_a_class_does_not_overturn_the_others():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 5000)
+    start = 30.0 * np.eye(3)[(y + (rng.random(5000) < 0.02)) % 3]
+    model = GradientBoostingClassifier(max_iter=2, **PLAIN)
+    model.fit(rng.normal(size=(5000, 2)), y, init_score=start)
+    largest = max(np.abs(tree.leaf_value).max() for tree in model.ensemble_)
+    assert largest == 4.0
+
+
 def test_weights_of_zero_leave_rows_out():
     X, y = data()
     weight = np.ones(len(y))

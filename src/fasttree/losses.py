@@ -47,6 +47,10 @@ REGRESSION_LOSSES = (
 #: Losses whose leaves are fitted to the residuals, as their hessians say little.
 _REFITTED = frozenset({"absolute_error", "quantile", "huber"})
 
+#: What a leaf changes a class's raw prediction by at most. Newton steps are far too
+#: long where rows of next to no hessian were wrong; one class then overturns the others.
+_LARGEST_STEP = 4.0
+
 _LINKS = {
     "log_loss": "logistic",
     "multinomial": "softmax",
@@ -185,11 +189,14 @@ class Loss:
         weight: NDArray[np.float64] | None,
         learning_rate: float,
     ) -> None:
-        """Fit the last tree's leaves to the residuals, where the loss needs that."""
+        """Fit the last tree's leaves to the residuals, or bound them, as the loss asks."""
+        leaves, values = boosting.booster.leaves, boosting.booster.leaf_values
+        if self.name == "multinomial":
+            np.clip(values, -_LARGEST_STEP, _LARGEST_STEP, out=values)
+            self._keep(nodes, values)
         if self.name not in _REFITTED:
             return
         residuals = y - boosting.raw[0]
-        leaves, values = boosting.booster.leaves, boosting.booster.leaf_values
         order = np.argsort(leaves, kind="stable")
         bounds = np.searchsorted(leaves[order], np.arange(len(values) + 1))
         for leaf in range(len(values)):
@@ -200,8 +207,12 @@ class Loss:
                 values[leaf] = learning_rate * self.sk.fit_intercept_only(
                     residuals[rows], None if weight is None else weight[rows]
                 )
-        at = nodes["leaf"] >= 0
-        at &= nodes["left"] < 0
+        self._keep(nodes, values)
+
+    @staticmethod
+    def _keep(nodes: NDArray[Any], values: NDArray[np.float64]) -> None:
+        """Write the leaves' values into the nodes."""
+        at = nodes["left"] < 0
         nodes["value"][at] = values[nodes["leaf"][at]]
 
 

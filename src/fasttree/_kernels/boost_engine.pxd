@@ -89,7 +89,7 @@ cdef struct Engine:
     int64_t n_work
     const uint32_t* sample     # (n_work,), NULL: all rows
     const float* g             # (n_rows,)
-    const float* h
+    float* h
     float per_gradient
     float per_hessian
     BlockSums* block_sums

@@ -21,12 +21,24 @@ cdef inline void sum_chunk(void* context, int64_t chunk, int worker) noexcept no
 
 
 cdef inline void round_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
+    """Round the gradients of some rows, and raise their hessians to one unit.
+
+    Rounding does that, and leaf values must too: where many rows have next to none, a
+    leaf would have `min_sum_hessian` in units and a value without bounds.
+    """
     cdef Engine* e = <Engine*>context
-    cdef int64_t start = chunk * ROW_BLOCK, stop = min(start + ROW_BLOCK, e.n_work)
+    cdef int64_t start = chunk * ROW_BLOCK, stop = min(start + ROW_BLOCK, e.n_work), i
+    cdef float least = <float>e.reg.hessian_unit
+    cdef float* h = e.h
     e.block_totals[chunk] = round_block(
-        e.g, e.h, e.sample, start, stop, e.per_gradient, e.per_hessian, e.stat[0])
-    if e.sample != NULL:
+        e.g, h, e.sample, start, stop, e.per_gradient, e.per_hessian, e.stat[0])
+    if e.sample == NULL:
+        for i in range(start, stop):
+            h[i] = h[i] if h[i] > least else least
+    else:
         memcpy(e.rows[0] + start, e.sample + start, (stop - start) * sizeof(uint32_t))
+        for i in range(start, stop):
+            h[e.sample[i]] = max(h[e.sample[i]], least)
 
 
 cdef inline void side_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
