@@ -517,3 +517,55 @@ class TestTreesOfAForest:
 
     def test_unfitted_ones_have_none(self):
         assert not hasattr(RandomForestClassifier(), "estimators_")
+
+
+class TestMonotonicForests:
+    @pytest.mark.parametrize("max_leaf_nodes", [None, 20])
+    @pytest.mark.parametrize(
+        "model_class",
+        [
+            RandomForestClassifier,
+            RandomForestRegressor,
+            ExtraTreesClassifier,
+            ExtraTreesRegressor,
+        ],
+    )
+    def test_predictions_keep_to_the_signs(self, model_class, max_leaf_nodes):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(600, 3))
+        score = X[:, 0] - X[:, 1] + np.sin(3 * X[:, 2]) + rng.normal(size=600)
+        is_classifier = "Classifier" in model_class.__name__
+        y = score > 0 if is_classifier else score
+        signs = [1, -1, 0]
+        model = model_class(
+            12, monotonic_cst=signs, max_leaf_nodes=max_leaf_nodes, random_state=0
+        ).fit(X, y)
+        free = clone(model).set_params(monotonic_cst=None).fit(X, y)
+        broken = {}
+        for own in (model, free):
+            predict = getattr(own, "predict_proba", own.predict)
+            broken[own] = 0
+            for f in (0, 1):
+                rows = np.repeat(X[:100], 21, axis=0)
+                rows[:, f] = np.tile(np.linspace(-3, 3, 21), 100)
+                values = predict(rows).reshape(100, 21, -1)[:, :, -1] * signs[f]
+                broken[own] += int((np.diff(values, axis=1) < -1e-12).sum())
+        assert broken[model] == 0
+        assert broken[free] > 20
+        again = clone(model).set_params(n_jobs=2).fit(X, y)
+        np.testing.assert_array_equal(again.predict(X), model.predict(X))
+        assert model.score(X, y) > 0.5
+
+    def test_by_class(self):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(500, 2))
+        y = np.digitize(X[:, 0] + 0.5 * rng.normal(size=500), [-0.5, 0.5])
+        model = RandomForestClassifier(
+            10, max_features=1, monotonic_cst={0: [-1, 0], 2: [1, 0]}, random_state=0
+        ).fit(X, y)
+        rows = np.stack([np.linspace(-3, 3, 50), np.zeros(50)], axis=1)
+        shares = model.predict_proba(rows)
+        assert np.all(np.diff(shares[:, 0]) <= 1e-12)
+        assert np.all(np.diff(shares[:, 2]) >= -1e-12)
+        with pytest.raises(ValueError, match="monotonic_cst"):
+            model.set_params(monotonic_cst=[1, 0, 0]).fit(X, y)

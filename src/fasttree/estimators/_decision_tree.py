@@ -76,7 +76,7 @@ def replace_deprecated(criterion: str) -> str:
     return "squared_error"
 
 
-def _check_unordered(monotone: constraints.Monotone, table: EncodedTable) -> None:
+def check_unordered(monotone: constraints.Monotone, table: EncodedTable) -> None:
     """Check that what has no order is not constrained."""
     for f in np.flatnonzero(monotone.signs.any(axis=1)).tolist():
         if table.columns[f].is_categorical:
@@ -118,7 +118,7 @@ class BaseDecisionTree(SavableMixin, TableInputMixin):
         labels = classes[0] if classes else None
         monotone = constraints.resolve(self.monotonic_cst, n_features, labels)
         if monotone is not None:
-            _check_unordered(monotone, table)
+            check_unordered(monotone, table)
         return replace(
             self._growth_params(n_rows, n_features),
             monotone=monotone,

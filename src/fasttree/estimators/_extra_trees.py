@@ -70,6 +70,10 @@ class ExtraTreesClassifier(ForestClassifier):
     max_samples : int or float, default=None
         Rows that a tree draws, or groups; a float is a fraction of them, or of the sum
         of their weights. None draws as many as there are.
+    monotonic_cst : array-like of shape (n_features,) or dict, default=None
+        1 where a probability must not fall as the feature rises, -1 where it must not
+        rise, 0 where it is free; of the second of two classes, or by a dict of such
+        arrays for each class that it names: as for `DecisionTreeClassifier`.
     max_bins : int, default=None
         None considers every distinct value; 2 to 65535 at most so many quantiles.
     categorical_features : array-like, "from_dtype" or None, default=None
@@ -119,6 +123,7 @@ class ExtraTreesClassifier(ForestClassifier):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
         "criterion": [StrOptions({"gini", "entropy", "log_loss"})],
+        "monotonic_cst": ["array-like", dict, None],
         "class_weight": [
             dict,
             StrOptions({"balanced", "balanced_subsample"}),
@@ -147,6 +152,7 @@ class ExtraTreesClassifier(ForestClassifier):
         class_weight: Mapping[Any, float] | str | None = None,
         ccp_alpha: float = 0.0,
         max_samples: float | None = None,
+        monotonic_cst: ArrayLike | Mapping[Any, ArrayLike] | None = None,
         max_bins: int | None = None,
         categorical_features: ArrayLike | str | None = None,
         min_samples_category: int = 30,
@@ -174,6 +180,7 @@ class ExtraTreesClassifier(ForestClassifier):
         self.class_weight = class_weight
         self.ccp_alpha = ccp_alpha
         self.max_samples = max_samples
+        self.monotonic_cst = monotonic_cst
         self.max_bins = max_bins
         self.categorical_features = categorical_features
         self.min_samples_category = min_samples_category
@@ -235,6 +242,9 @@ default="squared_error"
     max_samples : int or float, default=None
         Rows that a tree draws, or groups; a float is a fraction of them, or of the sum
         of their weights. None draws as many as there are.
+    monotonic_cst : array-like of shape (n_features,), default=None
+        1 where predictions must not fall as the feature rises, -1 where they must not
+        rise, 0 where they are free: as for `DecisionTreeRegressor`.
     max_bins : int, default=None
         None considers every distinct value; 2 to 65535 at most so many quantiles.
     categorical_features : array-like, "from_dtype" or None, default=None
@@ -282,6 +292,7 @@ default="squared_error"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
         "criterion": [StrOptions(set(REGRESSION_CRITERIA))],
+        "monotonic_cst": ["array-like", None],
     }
 
     def __init__(
@@ -304,6 +315,7 @@ default="squared_error"
         warm_start: bool = False,
         ccp_alpha: float = 0.0,
         max_samples: float | None = None,
+        monotonic_cst: ArrayLike | None = None,
         max_bins: int | None = None,
         categorical_features: ArrayLike | str | None = None,
         min_samples_category: int = 30,
@@ -330,6 +342,7 @@ default="squared_error"
         self.warm_start = warm_start
         self.ccp_alpha = ccp_alpha
         self.max_samples = max_samples
+        self.monotonic_cst = monotonic_cst
         self.max_bins = max_bins
         self.categorical_features = categorical_features
         self.min_samples_category = min_samples_category

@@ -6,6 +6,7 @@ import math
 import sys
 import time
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -19,10 +20,11 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from fasttree import inference, pruning, threads
+from fasttree import constraints, inference, pruning, threads
 from fasttree.encoding import MAX_ROWS
 from fasttree.estimators._base import TableInputMixin, old_state_on_error, resolve_seed
 from fasttree.estimators._decision_tree import CONSTRAINTS as TREE_CONSTRAINTS
+from fasttree.estimators._decision_tree import check_unordered
 from fasttree.estimators._saving import SavableMixin, make_state
 from fasttree.forest import Bootstrap, ForestTrainer, RowDraws, grow_trees
 from fasttree.joining import CompactTree, TreeList
@@ -244,7 +246,13 @@ class Forest(SavableMixin, TableInputMixin):
             )
         bootstrap = self._make_bootstrap(len(y), weights, groups, balances=balances)
         table = self._read_table(X, weights)
-        params = self._growth_params(len(y), table.n_features)
+        labels = self.classes_ if n_classes else None
+        monotone = constraints.resolve(self.monotonic_cst, table.n_features, labels)
+        if monotone is not None:
+            check_unordered(monotone, table)
+        params = replace(
+            self._growth_params(len(y), table.n_features), monotone=monotone
+        )
         trainer = ForestTrainer(
             table, y, n_classes, params, bootstrap, None if bootstrap else weights
         )
