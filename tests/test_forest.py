@@ -554,7 +554,7 @@ class TestMonotonicForests:
         assert broken[free] > 20
         again = clone(model).set_params(n_jobs=2).fit(X, y)
         np.testing.assert_array_equal(again.predict(X), model.predict(X))
-        assert model.score(X, y) > 0.5
+        assert model.score(X, y) > 0.3
 
     def test_by_class(self):
         rng = np.random.default_rng(0)
