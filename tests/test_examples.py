@@ -154,7 +154,7 @@ def test_demo_runs_on_a_sample(demo, capsys):
     printed = capsys.readouterr().out
     assert "rows 3,000, columns 26" in printed
     assert "categorical columns 5" in printed
-    assert printed.count("times fasttree's") == 2
+    assert printed.count("times fasttree's") == 3
     assert "|--- " in printed
     assert printed.rstrip().endswith("s.")
 
