@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 import warnings
 from dataclasses import replace
@@ -20,13 +19,15 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from fasttree import constraints, inference, pruning, threads
+from fasttree import constraints, inference, threads
 from fasttree.encoding import MAX_ROWS
 from fasttree.estimators._base import TableInputMixin, old_state_on_error, resolve_seed
 from fasttree.estimators._decision_tree import CONSTRAINTS as TREE_CONSTRAINTS
 from fasttree.estimators._decision_tree import check_unordered
+from fasttree.estimators._forest_progress import Progress
+from fasttree.estimators._forest_state import check_size, restore_draws
 from fasttree.estimators._saving import SavableMixin, make_state
-from fasttree.forest import Bootstrap, ForestTrainer, RowDraws, grow_trees
+from fasttree.forest import Bootstrap, ForestTrainer, RowDraws
 from fasttree.joining import CompactTree, TreeList
 from fasttree.labels import encode_labels
 from fasttree.outofbag import OutOfBag, debiased_importances, permuted_losses
@@ -60,15 +61,12 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "on_interrupt": [StrOptions({"raise", "keep"})],
     "callback": [callable, None],
 }
-ROUND = 10  # trees between two looks at the out-of-bag score
 _OOB_ARRAYS = (
     "oob_decision_function_",
     "oob_prediction_",
     "_conformity",
     "_residuals",
 )
-_PATIENCE = 3  # rounds in a row that have to change little
-_TELL_EVERY = 1.0  # seconds between two lines of progress
 
 
 class Forest(SavableMixin, TableInputMixin):
@@ -274,7 +272,7 @@ class Forest(SavableMixin, TableInputMixin):
             bag = self._open_bag(
                 X, y, n_classes, trainer, zip(trees, origins, strict=True)
             )
-        progress = _Progress(self, trainer, n_before, bag, y)
+        progress = Progress(self, trainer, n_before, bag, y)
         grown = progress.run(keys, n_threads)
         new = [(key, trainer.draws) for key in keys[: len(grown)]]
         self._trees, self._origins = trees + TreeList(grown), [*origins, *new]
@@ -360,18 +358,18 @@ class Forest(SavableMixin, TableInputMixin):
 
     def _take_state(self, state: ModelState, ensemble: Ensemble) -> None:
         kept, arrays = state.attributes, state.arrays
-        self._max_features = _check_size(kept["max_features"], 2**31)
-        self._n_rows = _check_size(kept["n_rows"], MAX_ROWS)
+        self._max_features = check_size(kept["max_features"], 2**31)
+        self._n_rows = check_size(kept["n_rows"], MAX_ROWS)
         ways = [
-            _restore_draws(way, arrays, number)
+            restore_draws(way, arrays, number)
             for number, way in enumerate(kept["ways"])
         ]
         if any(way.n_rows != self._n_rows for way in ways):
             raise ValueError("draws must be of the rows of training")
         self._origins = [
             (
-                _check_size(key, 2**64),
-                None if way == -1 else ways[_check_size(way, 2**31)],
+                check_size(key, 2**64),
+                None if way == -1 else ways[check_size(way, 2**31)],
             )
             for key, way in zip(kept["keys"], kept["way_of"], strict=True)
         ]
@@ -606,163 +604,6 @@ class Forest(SavableMixin, TableInputMixin):
         mean = np.mean(of_trees, axis=0, dtype=np.float64)
         total = mean.sum()
         return mean / total if total > 0.0 else mean
-
-
-def _check_size(value: Any, limit: int) -> int:
-    """Return a number of a file if it can be what it stands for."""
-    if type(value) is not int or not 0 <= value < limit:
-        raise ValueError(
-            f"a number must be an integer below {limit}, got {value!r:.40}"
-        )
-    return value
-
-
-def _restore_draws(kept: Any, arrays: dict[str, NDArray[Any]], number: int) -> RowDraws:
-    """Return the draws of a file, after checking what they index with."""
-    n_rows = _check_size(kept["n_rows"], MAX_ROWS)
-    n_groups = _check_size(kept["n_groups"], MAX_ROWS)
-    n_draws = _check_size(kept["n_draws"], 2**31)
-    weights, group_of = (
-        arrays.get(f"{name}_{number}") for name in ("weights", "group_of")
-    )
-    if group_of is not None:
-        group_of = group_of.astype(np.intp)
-        if group_of.shape != (n_rows,) or np.any(
-            (group_of < 0) | (group_of >= n_groups)
-        ):
-            raise ValueError("group_of must number the group of each row")
-    if weights is not None:
-        weights = weights.astype(np.float64)
-        if (
-            weights.shape != (n_rows if group_of is None else n_groups,)
-            or not np.all((weights >= 0.0) & np.isfinite(weights))
-            or not 0.0 < weights.sum() < np.inf
-        ):
-            raise ValueError("weights must be those of rows or groups")
-    bootstrap = Bootstrap(
-        n_draws, weights, group_of, n_groups, kept["balances"] is True
-    )
-    return RowDraws(n_rows, bootstrap)
-
-
-class _Progress:
-    """One call of `fit`: grows trees until all are there or something ends it."""
-
-    def __init__(
-        self,
-        forest: Forest,
-        trainer: ForestTrainer,
-        n_before: int,
-        bag: OutOfBag | None,
-        y: NDArray[Any],
-    ) -> None:
-        self.forest, self.trainer, self.bag, self.y = forest, trainer, bag, y
-        self.n_before = n_before
-        self.started = self.told = time.perf_counter()
-        self.trees: dict[int, CompactTree] = {}
-        self.n_bytes = 0
-        self.stopped = False
-
-    def run(self, keys: list[int], n_threads: int) -> list[CompactTree]:
-        """Return the trees of the first of `keys`."""
-        forest = self.forest
-        step = len(keys)
-        if forest.oob_tolerance is not None:
-            step = ROUND
-        scores: list[float] = []
-        try:
-            for start in range(0, len(keys), step or 1):
-                self.first = start
-                part = keys[start : start + step]
-                grow_trees(self.trainer, part, n_threads, self.use, self.goes_on)
-                if forest.oob_tolerance is not None and self.converged(scores):
-                    break
-                if self.stopped:
-                    break
-        except KeyboardInterrupt:
-            if forest.on_interrupt == "raise" or 0 not in self.trees:
-                raise
-        n_kept = 0
-        while n_kept in self.trees:
-            n_kept += 1
-        if self.bag is not None and n_kept < len(self.trees):
-            # The trees after a gap are not kept.
-            for position in range(n_kept, len(keys)):
-                if position in self.trees:
-                    counts = self.trainer.draws.counts(keys[position])
-                    self.bag.add(self.trees[position].restore(), counts, -1)
-        if forest.verbose:
-            self.tell(n_kept, done=True)
-        return [self.trees[position] for position in range(n_kept)]
-
-    def use(self, position: int, tree: Tree, counts: NDArray[np.uint32] | None) -> None:
-        """Take a tree that a thread has grown."""
-        forest = self.forest
-        if getattr(forest, "ccp_alpha", 0.0) > 0.0:
-            tree = pruning.prune(tree, float(forest.ccp_alpha))
-        if self.bag is not None:
-            assert counts is not None
-            self.bag.add(tree, counts)
-        compact = self.trees[self.first + position] = CompactTree.of(tree)
-        n_done = len(self.trees)
-        if forest.max_bytes is not None:
-            self.n_bytes += compact.nbytes
-            self.stopped |= self.n_bytes >= forest.max_bytes
-        if forest.callback is not None and forest.callback(self.n_before + n_done):
-            self.stopped = True
-        if forest.verbose:
-            self.tell(n_done)
-
-    def goes_on(self) -> bool:
-        """Return whether another tree may be begun."""
-        if self.stopped:
-            return False
-        if self.forest.max_time is not None and self.trees:
-            elapsed = time.perf_counter() - self.started
-            self.stopped |= elapsed >= self.forest.max_time
-        return not self.stopped
-
-    def converged(self, scores: list[float]) -> bool:
-        """Return whether the out-of-bag score has changed little for some rounds."""
-        assert self.bag is not None
-        seen = self.bag.seen
-        if not seen.any():
-            return False
-        scores.append(self.forest.score_means(self.bag.means()[seen], self.y[seen]))
-        recent = np.abs(np.diff(scores[-_PATIENCE - 1 :]))
-        return len(recent) == _PATIENCE and bool(
-            (recent <= self.forest.oob_tolerance).all()
-        )
-
-    def tell(self, n_done: int, *, done: bool = False) -> None:
-        """Print how many trees there are, and how fast they come."""
-        now = time.perf_counter()
-        if not done and now - self.told < _TELL_EVERY:
-            return
-        self.told = now
-        rate = n_done / max(now - self.started, 1e-9)
-        name = type(self.forest).__name__
-        print(
-            f"[{name}] {self.n_before + n_done} of {self.forest.n_estimators} trees, "
-            f"{rate:.3g} trees/s",
-            file=sys.stdout,
-            flush=True,
-        )
-
-    def tell_phases(self, encoding: float, total: float) -> None:
-        """Print where the time went: of all threads together, but for encoding."""
-        phases = self.trainer.phases
-        for name, seconds in (
-            ("encode", encoding),
-            ("draw rows", phases.draw),
-            ("wide nodes", phases.wide),
-            ("narrow nodes", phases.narrow),
-            ("whole trees", phases.grow),
-            ("trees' arrays", phases.tree),
-            ("out of bag, pruning", phases.after),
-            ("fit, by the clock", total),
-        ):
-            print(f"[{type(self.forest).__name__}] {name:<20} {seconds:9.4f} s")
 
 
 class ForestClassifier(ClassifierMixin, Forest):
