@@ -228,3 +228,13 @@ def test_fasttree_against_itself(bench, capsys):
             1,
             60,
         )
+
+
+def test_boosting_scaling_prints_every_sweep(bench, capsys, tmp_path):
+    scaling = bench("boosting_scaling")
+    path = tmp_path / "sweeps.svg"
+    scaling.main(["--smoke", "--plot", str(path)])
+    printed = capsys.readouterr().out
+    for name in scaling.SWEEPS:
+        assert f"{name.capitalize()} ({scaling.describe(name)})" in printed
+    assert path.read_text().startswith("<?xml")

@@ -48,7 +48,7 @@ REGRESSION_LOSSES = (
 _REFITTED = frozenset({"absolute_error", "quantile", "huber"})
 
 #: What a leaf changes a class's raw prediction by at most. Newton steps are far too
-#: long where rows of next to no hessian were wrong; one class then overturns the others.
+#: long where rows of next to no hessian were wrong; a class then overturns the others.
 _LARGEST_STEP = 4.0
 
 _LINKS = {
@@ -189,7 +189,7 @@ class Loss:
         weight: NDArray[np.float64] | None,
         learning_rate: float,
     ) -> None:
-        """Fit the last tree's leaves to the residuals, or bound them, as the loss asks."""
+        """Fit the last tree's leaves to residuals, or bound them, as the loss asks."""
         leaves, values = boosting.booster.leaves, boosting.booster.leaf_values
         if self.name == "multinomial":
             np.clip(values, -_LARGEST_STEP, _LARGEST_STEP, out=values)
