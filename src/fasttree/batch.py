@@ -31,7 +31,7 @@ _ROWS_FOR_SMALL = 256
 # Rows that pay for copies of trees, which are made for each block: these at least, and
 # one for so many nodes of a tree. With one for so few, copies are next to nothing.
 _ROWS_FOR_COPIES = 128
-_NODES_PER_ROW = 400
+_NODES_PER_ROW = 100
 _FEW_NODES_PER_ROW = 2
 _NO_SUMS = np.zeros((0, 0))
 _NO_NUMBERS = np.zeros((0, 0), np.intp)

@@ -37,24 +37,26 @@ cdef extern from *:
     /* One register with AVX2, two without. Words may be read as halves of theirs. */
     typedef int8_t fasttree_bytes
         __attribute__((vector_size(32), aligned(1), may_alias));
+    typedef uint8_t fasttree_counts
+        __attribute__((vector_size(32), aligned(1), may_alias));
     typedef uint64_t fasttree_words
         __attribute__((vector_size(32), aligned(1), may_alias));
 
     /* Adds one to the counts of all rows whose codes are greater than a cut. */
     static void fasttree_count(
-        const int8_t *codes, const int8_t *cuts, ptrdiff_t n_cuts, int8_t *counts
+        const int8_t *codes, const int8_t *cuts, ptrdiff_t n_cuts, uint8_t *counts
     ) {
         const fasttree_bytes *code = (const fasttree_bytes *)codes;
-        fasttree_bytes a = {0}, b = {0}, c = {0}, d = {0};
-        fasttree_bytes *count = (fasttree_bytes *)counts;
+        fasttree_counts a = {0}, b = {0}, c = {0}, d = {0};
+        fasttree_counts *count = (fasttree_counts *)counts;
         const fasttree_bytes code_a = code[0], code_b = code[1], code_c = code[2],
             code_d = code[3];
         ptrdiff_t i;
         for (i = 0; i < n_cuts; i++) {
-            a -= code_a > cuts[i];
-            b -= code_b > cuts[i];
-            c -= code_c > cuts[i];
-            d -= code_d > cuts[i];
+            a -= (fasttree_counts)(code_a > cuts[i]);
+            b -= (fasttree_counts)(code_b > cuts[i]);
+            c -= (fasttree_counts)(code_c > cuts[i]);
+            d -= (fasttree_counts)(code_d > cuts[i]);
         }
         count[0] = a;
         count[1] = b;
@@ -90,7 +92,7 @@ cdef extern from *:
     }
     #else
     static void fasttree_count(
-        const int8_t *codes, const int8_t *cuts, ptrdiff_t n_cuts, int8_t *counts
+        const int8_t *codes, const int8_t *cuts, ptrdiff_t n_cuts, uint8_t *counts
     ) {
         ptrdiff_t i, row;
         for (row = 0; row < FASTTREE_PART; row++) {
@@ -116,7 +118,7 @@ cdef extern from *:
     #endif
     """
     void count_less "fasttree_count"(
-        const int8_t* codes, const int8_t* cuts, ptrdiff_t n_cuts, int8_t* counts
+        const int8_t* codes, const int8_t* cuts, ptrdiff_t n_cuts, uint8_t* counts
     ) noexcept nogil
     void and_lines "fasttree_lines"(
         const uint8_t* lines, const uint16_t* numbers, ptrdiff_t n_columns,
@@ -187,7 +189,7 @@ cdef inline void _number_lines(
     const Group* group, const int8_t* codes, uint16_t* numbers
 ) noexcept nogil:
     """Write the line of each column and row of a part, in eighths."""
-    cdef int8_t counts[PART]
+    cdef uint8_t counts[PART]
     cdef ptrdiff_t i, row
     cdef int first
     for i in range(group.n_columns):
@@ -197,7 +199,7 @@ cdef inline void _number_lines(
         )
         first = group.first_line[i]
         for row in range(PART):
-            numbers[i * PART + row] = <uint16_t> (8 * (first + <uint8_t> counts[row]))
+            numbers[i * PART + row] = <uint16_t> (8 * (first + counts[row]))
 
 
 cdef inline void _add(
