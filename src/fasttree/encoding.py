@@ -285,6 +285,57 @@ def encode_keys(values: NDArray, single: bool) -> KeyColumn:
     )
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class ValueColumn(Column):
+    """A column for drawn splits that is looked at where it stands in the data.
+
+    `codes` are its values in `matrix`, which is the caller's; it has no other arrays,
+    and `n_codes` is 0.
+    """
+
+    matrix: NDArray
+
+    def __post_init__(self) -> None:
+        """Leave the caller's data as they are."""
+
+    def take(self, rows: NDArray, space: Workspace) -> Column:  # noqa: ARG002
+        """Return the column of `rows`, indices in range."""
+        return encode_keys(self.codes.take(rows), self.single)
+
+
+def value_columns(matrix: NDArray) -> tuple[ValueColumn, ...]:
+    """Return the columns of a matrix for drawn splits.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_rows, n_features), float32 or float64
+        C-contiguous, at least one row and column.
+
+    Raises
+    ------
+    OverflowError
+        If a value is infinite.
+    """
+    n_missing = np.zeros(matrix.shape[1], np.uint32)
+    if encode.scan_rows(matrix, n_missing):
+        raise OverflowError("infinite value")
+    return tuple(
+        ValueColumn(
+            codes=matrix[:, f],
+            n_codes=0,
+            n_missing=count,
+            lower=None,
+            upper=None,
+            categories=None,
+            order=None,
+            single=matrix.dtype == np.float32,
+            is_exact=True,
+            matrix=matrix,
+        )
+        for f, count in enumerate(n_missing.tolist())
+    )
+
+
 def _restore(*state: object) -> Column:
     """Make a column from unpickled state.
 

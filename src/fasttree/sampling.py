@@ -15,7 +15,7 @@ import numpy as np
 from fasttree import threads
 from fasttree._kernels import encode, prepare
 from fasttree._kernels import forest as kernels
-from fasttree.encoding import KeyColumn
+from fasttree.encoding import KeyColumn, ValueColumn, encode_keys
 from fasttree.growth import FEATURE_DTYPE
 from fasttree.tree import Tree
 
@@ -80,6 +80,7 @@ class SharedColumns:
         self.features: NDArray[Any] | None = None
         self.row_keys: NDArray[np.uint8] | None = None
         self.key_offset: NDArray[np.int64] | None = None
+        self.raw_size = 0
         is_bounded = signs.any(axis=1)
         for f, column in enumerate(table.columns):
             codes = self.columns[f]["codes"]
@@ -88,6 +89,10 @@ class SharedColumns:
             codes["missing"] = column.n_codes
             codes["categorical"] = column.is_categorical
             codes["monotone"] = is_bounded[f]
+        if drawn and all(isinstance(column, ValueColumn) for column in table.columns):
+            self._look_at_values()
+            self.features["monotone"] = is_bounded
+            return
         if drawn:
             self._keys = keys_by_row(table, n_threads)
             self.features = np.zeros(table.n_features, FEATURE_DTYPE)
@@ -106,6 +111,17 @@ class SharedColumns:
             if not column.is_categorical:
                 entry["lower"] = column.lower.ctypes.data
                 entry["upper"] = column.upper.ctypes.data
+
+    def _look_at_values(self) -> None:
+        """Take the data's own matrix in place of keys."""
+        columns = self.table.columns
+        matrix = columns[0].matrix
+        self.features = np.zeros(len(columns), FEATURE_DTYPE)
+        self.features["has_missing"] = [column.n_missing > 0 for column in columns]
+        self.features["single"] = columns[0].single
+        self.features["key_size"] = self.raw_size = matrix.itemsize
+        self.key_offset = np.arange(len(columns), dtype=np.int64) * matrix.itemsize
+        self.row_keys = matrix.view(np.uint8)
 
     def _interleave(self, n_threads: int) -> None:
         """Put the keys of each row together, the wide ones first."""
@@ -159,6 +175,7 @@ class SharedColumns:
             None if self.features is None else self.features.view(np.uint8),
             self.row_keys,
             self.key_offset,
+            self.raw_size,
             limits,
             self.bounded,
             self.signs,
@@ -179,6 +196,9 @@ def keys_by_row(table: EncodedTable, n_threads: int) -> list[NDArray[Any]]:
     def make(column: Any) -> NDArray[Any]:
         values: NDArray[Any] = np.arange(column.n_codes, dtype=np.int32)
         last = column.n_codes
+        if isinstance(column, ValueColumn):
+            values = np.ascontiguousarray(column.codes)
+            return encode_keys(values, column.single).codes
         if isinstance(column, KeyColumn):
             return column.codes
         if column.is_exact and not column.is_categorical:

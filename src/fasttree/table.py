@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from fasttree.encoding import (
     encode_keys,
     encode_numeric,
     presort,
+    value_columns,
 )
 from fasttree.schema import Encoded, InputSchema
 from fasttree.sources import (
@@ -202,8 +204,20 @@ default=None
     ) -> EncodedTable:
         """Encode data for trees with splitter="random" alone, in less time.
 
-        Parameters and errors are those of `from_data`. Trees are the same too.
+        Parameters and errors are those of `from_data`. Trees are the same too. The
+        table may refer to the memory of `X`, and is used up by the fit.
         """
+        if max_bins is None and categorical_features is None and _is_matrix(X):
+            _check_sample_weight(sample_weight, len(X))
+            with suppress(OverflowError):  # told by what reads column by column
+                columns = value_columns(X)
+                schema = InputSchema(
+                    feature_names=None,
+                    categories=(None,) * len(columns),
+                    single=tuple(column.single for column in columns),
+                    unknown_category="missing",
+                )
+                return cls(columns, schema)
         return cls._from_data(
             X,
             max_bins,
@@ -342,6 +356,20 @@ def _restore(columns: tuple[Column, ...], schema: InputSchema) -> EncodedTable:
     if not is_valid:
         raise ValueError("EncodedTable state is not valid: its parts do not match")
     return EncodedTable(columns, schema)
+
+
+def _is_matrix(X: Any) -> bool:
+    """Return whether `X` is laid out as drawn splits can look at it."""
+    return (
+        type(X) is np.ndarray
+        and X.ndim == 2
+        and X.dtype in (np.float32, np.float64)
+        and X.dtype.isnative
+        and X.flags.c_contiguous
+        and X.flags.aligned
+        and X.size > 0
+        and len(X) < MAX_ROWS
+    )
 
 
 def _check_max_bins(max_bins: int | None) -> int | None:

@@ -11,6 +11,7 @@ from libc.stdint cimport (
 from libc.string cimport memcpy
 
 from fasttree._kernels.cells cimport Codes, renumber
+from fasttree._kernels.draw cimport make_keys
 from fasttree._kernels.grower cimport Grower
 from fasttree._kernels.histogram cimport fasttree_prefetch
 from fasttree._kernels.parting cimport code_at
@@ -89,6 +90,10 @@ cdef inline void copy_keys(Grower* g, const uint32_t* rows, int64_t n) noexcept 
             fasttree_prefetch(g.row_keys + rows[i + 12] * size)
             fasttree_prefetch(g.row_keys + rows[i + 12] * size + 64)
         memcpy(g.own_keys + i * size, g.row_keys + rows[i] * size, size)
+        if g.raw_size == sizeof(int32_t):
+            make_keys(<int32_t*>(g.own_keys + i * size), g.n_features)
+        elif g.raw_size == sizeof(int64_t):
+            make_keys(<int64_t*>(g.own_keys + i * size), g.n_features)
 
 
 cdef inline void copy_targets(

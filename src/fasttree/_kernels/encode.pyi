@@ -58,6 +58,7 @@ def cut(
     upper: NDArray[np.float64],
     heavy: NDArray[np.intp],
 ) -> tuple[int, bool]: ...
+def scan_rows(X: NDArray[_Float], n_missing: NDArray[np.uint32]) -> int: ...
 def search(
     values: NDArray[_Float],
     upper: NDArray[_Float],

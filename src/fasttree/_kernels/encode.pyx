@@ -91,6 +91,26 @@ def value_keys(const floating[::1] values, signed_key[::1] keys):
     return n_missing, n_infinite
 
 
+def scan_rows(const floating[:, ::1] X, uint32_t[::1] n_missing):
+    """Count the missing values of each column, and return that of infinite ones.
+
+    `n_missing` (n_columns,) comes zeroed.
+    """
+    cdef Py_ssize_t i, j, n_infinite = 0
+    cdef uint32_t infinite
+    cdef const floating* row
+    with nogil:
+        for i in range(X.shape[0]):
+            row = &X[i, 0]
+            infinite = 0
+            for j in range(X.shape[1]):
+                n_missing[j] += row[j] != row[j]
+                # Of an infinite value, and of NaN, the difference is NaN.
+                infinite += (row[j] == row[j]) & (row[j] - row[j] != 0)
+            n_infinite += infinite
+    return n_infinite
+
+
 cdef Py_ssize_t _order_single(
     const uint64_t* pairs, uint32_t* order, Py_ssize_t n
 ) noexcept nogil:

@@ -62,6 +62,7 @@ class Growth:
         features: NDArray[np.uint8] | None,
         row_keys: NDArray[np.uint8] | None,
         key_offset: NDArray[np.int64] | None,
+        raw_size: int,
         limits: tuple[int, int, int, int, int, int, float, bool],
         bounded: NDArray[np.int32],
         signs: NDArray[np.int8],

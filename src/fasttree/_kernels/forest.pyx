@@ -163,7 +163,10 @@ cdef class Growth:
     features : ndarray of uint8, or None
         One Feature each, with keys, where splits are drawn.
     row_keys, key_offset
-        Of `interleave_keys`, where splits are drawn; else None.
+        Of `interleave_keys`, where splits are drawn; else None. Or the bytes of a
+        matrix, whose values are made keys when they are looked at.
+    raw_size : int
+        Bytes of a value of such a matrix; else 0.
     limits, bounded, signs
         As for `grow.Problem`. Two classes under constraints are CLASSES.
     n_table_rows, n_rows : int
@@ -202,6 +205,7 @@ cdef class Growth:
         const uint8_t[::1] features,
         const uint8_t[:, ::1] row_keys,
         const int64_t[::1] key_offset,
+        int raw_size,
         tuple limits,
         const int32_t[::1] bounded,
         const int8_t[:, ::1] signs,
@@ -230,6 +234,7 @@ cdef class Growth:
             g.features = <const Feature*>&features[0]
             g.row_keys = &row_keys[0, 0]
             g.row_bytes = row_keys.shape[1]
+            g.raw_size = raw_size
             g.key_offset = &key_offset[0]
         g.target.kind = kind
         g.target.loss = loss

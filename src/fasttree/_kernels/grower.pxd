@@ -48,6 +48,7 @@ cdef struct Grower:
     Codes* own_columns        # (n_features,) of the copy
     uint8_t* own_codes        # (n_features, narrow_rows) uint16
     const uint8_t* row_keys   # (n_table_rows, row_bytes) all keys of a row together
+    int raw_size              # bytes of a value, where these are not keys yet; else 0
     uint8_t* own_keys         # (narrow_rows, row_bytes)
     const int64_t* key_offset # (n_features,) bytes of a row's keys before a column's
     Target own_target         # by row of the copy

@@ -24,6 +24,7 @@ from fasttree._kernels.draw cimport (
     draw_of_node,
     gather_column,
     gather_group,
+    make_keys,
     record_drawn,
 )
 from fasttree._kernels.grower cimport Grower, Stack, reserve_stack, seconds_now
@@ -201,7 +202,7 @@ cdef inline void gather_node(
     cdef void* out[GROUP]
     cdef int j, size, m
     if entry_t is uint32_t:
-        if n * SPARSE > g.n_table_rows:
+        if n * SPARSE > g.n_table_rows and g.raw_size == 0:
             # Most of a column's cache lines hold rows of the node.
             for j in range(k):
                 feature = g.features + features[j]
@@ -225,6 +226,13 @@ cdef inline void gather_node(
             gather_group(keys, g.row_bytes, offset, ids, n, <int32_t**>out, m)
         else:
             gather_group(keys, g.row_bytes, offset, ids, n, <int64_t**>out, m)
+    if entry_t is uint32_t:
+        if g.raw_size:
+            for j in range(k):
+                if g.raw_size == sizeof(int32_t):
+                    make_keys(<int32_t*>g.draws.bank[j], n)
+                else:
+                    make_keys(<int64_t*>g.draws.bank[j], n)
 
 
 cdef inline Best find_drawn(
