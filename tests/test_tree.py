@@ -416,3 +416,24 @@ def test_mutated_states_never_crash(data, seed):
             inference.predict_class(restored, X)
         if restored.max_n_classes * restored.n_outputs < 1000:
             assert np.all(np.isfinite(restored.value))
+
+
+def test_arrays_over_bytes_are_kept_if_they_are_plain():
+    arrays = make()
+    tree = Tree.from_arrays(**arrays)
+    plain = np.frombuffer(tree.threshold.tobytes(), np.float64)
+    assert Tree.from_arrays(**(arrays | {"threshold": plain})).threshold is plain
+    every_second = np.ndarray(
+        tree.node_count, np.float64, np.repeat(tree.threshold, 2).tobytes(), 0, (16,)
+    )
+    crooked = np.ndarray(
+        tree.node_count, np.float64, b"\0" + tree.threshold.tobytes(), 1
+    )
+    for odd in (every_second, crooked, tree.threshold.copy()):
+        other = Tree.from_arrays(**(arrays | {"threshold": odd})).threshold
+        assert other is not odd
+        assert other.flags.c_contiguous
+        assert other.flags.aligned
+        np.testing.assert_array_equal(other, tree.threshold)
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            other.setflags(write=True)

@@ -107,6 +107,10 @@ def frozen(name: str, value: Any) -> NDArray[Any]:
     """Return a copy of `value` as a 1-D array that nobody can make writeable."""
     dtype = np.dtype(FIELDS[name])
     if type(value) is np.ndarray and value.dtype == dtype and value.ndim == 1:
+        flags = value.flags
+        is_plain = flags.c_contiguous and flags.aligned and not flags.writeable
+        if is_plain and type(value.base) is bytes:
+            return value  # it is one already
         return np.frombuffer(value.tobytes(), dtype)
     array = np.asarray(value)
     require(array.ndim == 1, f"{name} must have one dimension, got {array.ndim}")

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+
 from libc.math cimport INFINITY, NAN, ldexp
 from libc.stdint cimport (
     int8_t,
@@ -440,41 +442,47 @@ cdef class Growth:
         cdef int impurity_exponent = (
             -2 if g.target.loss == SQUARED else -1) * response_exponent
         cdef const NodeRecord* record
-        cdef int32_t[::1] left = np.empty(n_nodes, np.int32)
-        cdef int32_t[::1] right = np.empty(n_nodes, np.int32)
-        cdef int32_t[::1] feature = np.empty(n_nodes, np.int32)
-        cdef double[::1] threshold = np.empty(n_nodes)
-        cdef uint8_t[::1] missing_left = np.empty(n_nodes, np.uint8)
-        cdef double[::1] impurity = np.empty(n_nodes)
-        cdef int64_t[::1] rows = np.empty(n_nodes, np.int64)
-        cdef double[::1] weight = np.empty(n_nodes)
-        cdef int32_t[::1] set_start
-        cdef int32_t[::1] set_count
-        cdef uint64_t[::1] words
-        cdef int64_t[::1] leaf_start
-        cdef int32_t[::1] leaf_class
-        cdef double[::1] leaf_weight
-        cdef double[::1] leaf_value
-        cdef double[::1] inner_value
+        cdef int32_t* left
+        cdef int32_t* right
+        cdef int32_t* feature
+        cdef double* threshold
+        cdef uint8_t* missing_left
+        cdef double* impurity
+        cdef int64_t* rows
+        cdef double* weight
+        cdef int32_t* set_start = NULL
+        cdef int32_t* set_count = NULL
+        cdef uint64_t* words
+        cdef int64_t* leaf_start = NULL
+        cdef int32_t* leaf_class = NULL
+        cdef double* leaf_weight = NULL
+        cdef double* leaf_value = NULL
+        cdef double* inner_value = NULL
         cdef int64_t inner = 0
         cdef bint has_inner = kind == REGRESSION and g.target.loss == ABSOLUTE
         cdef int64_t n_payload = g.arena.n_payload
         cdef bint has_sets = g.arena.n_words > 0
-        out = {
-            "children_left": left, "children_right": right, "feature": feature,
-            "threshold": threshold, "missing_left": missing_left,
-            "impurity": impurity, "n_node_samples": rows,
-            "weighted_n_node_samples": weight,
-        }
+        out = {}
+        left = <int32_t*>add_array(out, "children_left", n_nodes, np.int32)
+        right = <int32_t*>add_array(out, "children_right", n_nodes, np.int32)
+        feature = <int32_t*>add_array(out, "feature", n_nodes, np.int32)
+        threshold = <double*>add_array(out, "threshold", n_nodes, np.float64)
+        missing_left = <uint8_t*>add_array(out, "missing_left", n_nodes, np.uint8)
+        impurity = <double*>add_array(out, "impurity", n_nodes, np.float64)
+        rows = <int64_t*>add_array(out, "n_node_samples", n_nodes, np.int64)
+        weight = <double*>add_array(
+            out, "weighted_n_node_samples", n_nodes, np.float64)
         if has_sets:
-            out["category_start"] = set_start = np.empty(n_nodes, np.int32)
-            out["category_count"] = set_count = np.empty(n_nodes, np.int32)
-            out["category_bits"] = words = np.empty(g.arena.n_words, np.uint64)
-            memcpy(&words[0], g.arena.words, g.arena.n_words * sizeof(uint64_t))
+            set_start = <int32_t*>add_array(out, "category_start", n_nodes, np.int32)
+            set_count = <int32_t*>add_array(out, "category_count", n_nodes, np.int32)
+            words = <uint64_t*>add_array(
+                out, "category_bits", g.arena.n_words, np.uint64)
+            memcpy(words, g.arena.words, g.arena.n_words * sizeof(uint64_t))
         if kind == REGRESSION:
-            out["leaf_value"] = leaf_value = np.empty(n_leaves)
+            leaf_value = <double*>add_array(out, "leaf_value", n_leaves, np.float64)
             if has_inner:
-                out["inner_value"] = inner_value = np.empty(n_nodes - n_leaves)
+                inner_value = <double*>add_array(
+                    out, "inner_value", n_nodes - n_leaves, np.float64)
         else:
             if kind == BINARY:
                 n_payload = 0
@@ -482,9 +490,11 @@ cdef class Growth:
                     record = g.arena.nodes + i
                     if record.left < 0:
                         n_payload += (record.ones > 0) + (record.ones < record.weight)
-            out["leaf_start"] = leaf_start = np.empty(n_leaves + 1, np.int64)
-            out["leaf_class"] = leaf_class = np.empty(n_payload, np.int32)
-            out["leaf_weight"] = leaf_weight = np.empty(n_payload)
+            leaf_start = <int64_t*>add_array(
+                out, "leaf_start", n_leaves + 1, np.int64)
+            leaf_class = <int32_t*>add_array(out, "leaf_class", n_payload, np.int32)
+            leaf_weight = <double*>add_array(
+                out, "leaf_weight", n_payload, np.float64)
             leaf_start[0] = 0
         with nogil:
             for i in range(n_nodes):
@@ -542,7 +552,18 @@ cdef class Growth:
                 for i in range(n_payload):
                     leaf_class[i] = g.arena.leaf_class[i]
                     leaf_weight[i] = <double>g.arena.leaf_weight[i] / weight_scale
-        return {name: np.asarray(array) for name, array in out.items()}
+        return out
+
+
+cdef void* add_array(dict out, str name, int64_t n, dtype) except? NULL:
+    """Put an array into `out` that nobody can write to, and return where to fill it in.
+
+    It lies in bytes, which a `Tree` can keep without a copy.
+    """
+    cdef bytes raw = PyBytes_FromStringAndSize(NULL, n * np.dtype(dtype).itemsize)
+    # NumPy makes no array of no bytes.
+    out[name] = np.frombuffer(raw, dtype) if n else np.empty(0, dtype)
+    return PyBytes_AS_STRING(raw)
 
 
 cdef double threshold_between(
