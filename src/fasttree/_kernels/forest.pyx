@@ -27,7 +27,7 @@ from fasttree._kernels.grower cimport (
 )
 from fasttree._kernels.outputs cimport clear_node, measure_node
 from fasttree._kernels.random cimport draw_wide, mix
-from fasttree._kernels.records cimport Arena, NodeRecord
+from fasttree._kernels.records cimport Arena, NodeRecord, reserve_nodes
 from fasttree._kernels.sampled cimport binary_stat, grow_nodes
 from fasttree._kernels.subtree cimport LOCAL_ROWS, must_be_leaf
 from fasttree._kernels.types cimport (
@@ -330,7 +330,7 @@ cdef class Growth:
             False if nothing was drawn. The tree is then to be had from `take`.
         """
         cdef Grower* g = &self.g
-        cdef int64_t n = 0, i, o, at, row, ones = 0, total = 0
+        cdef int64_t n = 0, i, o, at, row, ones = 0, total = 0, most_nodes
         cdef int64_t* totals = g.scratch.totals
         cdef int64_t word
         cdef NodeStat stat
@@ -379,7 +379,12 @@ cdef class Growth:
                     stat = measure_node(&g.target, g.rows, n, totals)
                     if g.target.n_totals:
                         clear_node(&g.target, totals, g.rows, n)
-                grown = reserve_stack(&g.wide, 2)
+                # At once, untouched: what grows by doubling is copied again and again.
+                most_nodes = n
+                if g.limits.max_depth < 32:
+                    most_nodes = min(n, <int64_t>2 << g.limits.max_depth)
+                grown = reserve_stack(&g.wide, 2) and reserve_nodes(
+                    &g.arena, most_nodes)
                 if grown:
                     g.wide.frames[0].stat = stat
                     g.wide.frames[0].begin = 0
