@@ -383,7 +383,7 @@ def throughput(call: Callable[[Any], Any], X: Any, n_threads: int) -> float:
         while not is_over.is_set():
             for row in each:
                 call(row)
-            counts[number] += len(each)
+                counts[number] += 1
 
     workers = [threading.Thread(target=work, args=(i,)) for i in range(n_threads)]
     for worker in workers:
@@ -405,19 +405,21 @@ def show_threads(models: Models, X: Any) -> None:
     booster = lightgbm.Booster(model_file=models.lightgbm(100, 31))
     small = imported.predictor_of(imported.from_lightgbm(booster))
     large = imported.predictor_of(imported.from_forest(models.forest()))
-    block = np.ascontiguousarray(X[:256])
+    block, batch = (np.ascontiguousarray(X[:n]) for n in (256, 4096))
     works = {
         "predict_one, 100 trees of 31 leaves": small.predict_one,
         "predict_many of 256 rows, 31 leaves": lambda _: small.predict_many(block),
         "predict_one, 100 full-depth trees": large.predict_one,
         "predict_many of 256 rows, full depth": lambda _: large.predict_many(block),
+        "predict_many of 4,096 rows, 31 leaves": lambda _: small.predict_many(batch),
+        "predict_many of 4,096 rows, full depth": lambda _: large.predict_many(batch),
     }
-    print("\nCalls of one predictor, thousands a second\n")
+    print("\nCalls of one predictor a second\n")
     print("| call | 1 thread | 2 threads | 16 threads |")
     print("| :--- | ---: | ---: | ---: |")
     for name, call in works.items():
-        rates = [throughput(call, X, n) / 1e3 for n in (1, 2, 16)]
-        print(f"| {name} | " + " | ".join(f"{rate:.1f}" for rate in rates) + " |")
+        rates = [throughput(call, X, n) for n in (1, 2, 16)]
+        print(f"| {name} | " + " | ".join(f"{rate:,.0f}" for rate in rates) + " |")
 
 
 def show_files(models: Models) -> None:
