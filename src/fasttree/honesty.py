@@ -16,7 +16,7 @@ from fasttree import growth, plan, pruning
 from fasttree._kernels import predict
 from fasttree.grown_tree import to_tree
 from fasttree.tree import Tree
-from fasttree.tree_checks import NO_CHILD
+from fasttree.tree_checks import MARGIN_FIELDS, NO_CHILD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,7 +164,6 @@ def _needed(target: Target, n_rows: int) -> list[NDArray[np.float64]]:
 def _router(splits: dict[str, Any], n_nodes: int, n_features: int) -> Tree:
     """Return a tree of these splits that says nothing at its leaves."""
     ones = np.ones(n_nodes, np.int64)
-    names = ("gain", "runner_up", "runner_up_gain")
     return Tree.from_arrays(
         n_features=n_features,
         n_classes=0,
@@ -173,7 +172,7 @@ def _router(splits: dict[str, Any], n_nodes: int, n_features: int) -> Tree:
         n_node_samples=ones,
         weighted_n_node_samples=ones,
         leaf_value=np.zeros((n_nodes + 1) // 2),
-        **{name: value for name, value in splits.items() if name not in names},
+        **{name: value for name, value in splits.items() if name not in MARGIN_FIELDS},
     )
 
 
