@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fasttree import sampling, threads, training
+from fasttree import threads, training, tree_parts
 from fasttree._kernels import forest as kernels
 from fasttree.target import class_target, drop_weightless, regression_target
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from fasttree.plan import GrowthParams
     from fasttree.table import EncodedTable
+    from fasttree.threads import Task
     from fasttree.tree import Tree
 
 _WEIGHT_BITS = 52  # of the sum of the weights that drive the draw
@@ -115,10 +116,7 @@ class Phases:
     """Seconds of work, summed over the threads."""
 
     draw: float = 0.0  # of the rows
-    wide: float = 0.0  # nodes, in the kernel
-    narrow: float = 0.0
     grow: float = 0.0  # of trees that are grown as single ones are
-    tree: float = 0.0  # arrays of the kernel to a Tree
     after: float = 0.0  # out-of-bag predictions and the like
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -163,8 +161,7 @@ class ForestTrainer:
         self.params, self.sample_weight = params, sample_weight
         self.draws = None if bootstrap is None else RowDraws(table.n_rows, bootstrap)
         self.phases = Phases()
-        self._idle: list[kernels.Growth] = []
-        self._columns: sampling.SharedColumns | None = None
+        self._spaces: tree_parts.Spaces | None = None
         if params.max_leaf_nodes is None:
             self._prepare()
 
@@ -193,35 +190,50 @@ class ForestTrainer:
                 most=self.draws.most_counts,
                 balances=self.draws.bootstrap.balances,
             )
-        self._columns = training.share_columns(self.table, self.params, 1)
+        columns = training.share_columns(self.table, self.params, 1)
+        self._spaces = tree_parts.Spaces(
+            partial(self._target.make_growth, columns, shuffles=True)
+        )
 
-    def grow(self, key: int) -> tuple[Tree, NDArray[np.uint32] | None]:
-        """Return the tree of `key`, and how often each row was drawn for it."""
+    @property
+    def spaces_seconds(self) -> tree_parts.Seconds:
+        """Where the time of growth went, summed over the threads."""
+        if self._spaces is None:
+            return tree_parts.Seconds(0.0, 0.0, 0.0)
+        return self._spaces.seconds
+
+    def grow(
+        self,
+        key: int,
+        use: Callable[[Tree, NDArray[np.uint32] | None], None],
+        n_threads: int,
+    ) -> Sequence[Task]:
+        """Grow the tree of `key`.
+
+        `use` is called with the tree and how often each row was drawn for it, once
+        the tasks that are returned are done.
+        """
         started = time.perf_counter()
         counts = None if self.draws is None else self.draws.counts(key)
         drawn = time.perf_counter()
-        if self._columns is None:
+        self.phases.add(draw=drawn - started)
+        if self._spaces is None:
             tree = self._grow_alone(key, counts)
-            self.phases.add(draw=drawn - started, grow=time.perf_counter() - drawn)
-            return tree, counts
-        try:
-            space = self._idle.pop()
-        except IndexError:
-            space = self._target.make_growth(self._columns, shuffles=True)
-        before = space.seconds
+            self.phases.add(grow=time.perf_counter() - drawn)
+            use(tree, counts)
+            return ()
         taken, units = counts, None
         if self.draws is not None and self.draws.bootstrap.balances:
             taken, units = None, self._target.balanced_units(self.y, counts)
-        tree = self._target.grow(space, key, taken, self.table, units)
-        wide, narrow = np.subtract(space.seconds, before)
-        self._idle.append(space)
-        self.phases.add(
-            draw=drawn - started,
-            wide=wide,
-            narrow=narrow,
-            tree=time.perf_counter() - drawn - wide - narrow,
+        return self._target.grow(
+            self._spaces,
+            key,
+            taken,
+            self.table,
+            lambda tree: use(tree, counts),
+            n_threads,
+            units,
         )
-        return tree, counts
 
     def _grow_alone(self, key: int, counts: NDArray[np.uint32] | None) -> Tree:
         """Grow a tree by the means that single trees have."""
@@ -259,12 +271,16 @@ def grow_trees(
         were begun are finished: those that `use` has seen are then the first ones.
     """
 
-    def task(position: int) -> None:
+    def task(position: int) -> Sequence[Task]:
         if not goes_on():
-            return
-        tree, counts = trainer.grow(keys[position])
+            return ()
+        # The last trees have several threads each.
+        share = -(-n_threads // (len(keys) - position))
+        return trainer.grow(keys[position], partial(take, position), share)
+
+    def take(position: int, tree: Tree, counts: NDArray[np.uint32] | None) -> None:
         started = time.perf_counter()
         use(position, tree, counts)
         trainer.phases.add(after=time.perf_counter() - started)
 
-    threads.run(task, [(position,) for position in range(len(keys))], n_threads)
+    threads.run_tasks([partial(task, i) for i in range(len(keys))], n_threads)

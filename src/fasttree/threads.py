@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    Task = Callable[[], "Iterable[Task] | None"]
 
 
 class _Pool:
@@ -90,30 +94,71 @@ def run(
     """
     if n_threads <= 1 or len(tasks) <= 1:
         return [function(*task) for task in tasks]
-    executor = _pool.get(n_threads)
     results: list[Any] = [None] * len(tasks)
-    positions = iter(range(len(tasks)))
-    lock = threading.Lock()
-    failed = threading.Event()
 
-    def drain() -> None:
-        try:
-            while not failed.is_set():
-                with lock:
-                    position = next(positions, None)
-                if position is None:
-                    return
-                results[position] = function(*tasks[position])
-        except BaseException:
-            failed.set()
-            raise
+    def keep(position: int) -> None:
+        results[position] = function(*tasks[position])
 
-    n_helpers = min(n_threads, len(tasks)) - 1
-    futures = [executor.submit(drain) for _ in range(n_helpers)]
+    own = [partial(keep, position) for position in range(len(tasks))]
+    run_tasks(own, min(n_threads, len(tasks)))
+    return results
+
+
+class _Queue:
+    """Tasks that wait, and how many are being run."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._waiting = deque(tasks)
+        self._n_running = 0
+        self._failed = False
+        self._changed = threading.Condition()
+
+    def drain(self) -> None:
+        """Run tasks until there are none, nor any that may still add some."""
+        while (task := self._take()) is not None:
+            try:
+                more = task()
+            except BaseException:
+                self.fail()
+                raise
+            with self._changed:
+                self._n_running -= 1
+                if more:
+                    self._waiting.extendleft(more)
+                if more or not self._n_running:
+                    self._changed.notify_all()
+
+    def _take(self) -> Task | None:
+        with self._changed:
+            while not self._waiting and self._n_running and not self._failed:
+                self._changed.wait()
+            if self._failed or not self._waiting:
+                return None
+            self._n_running += 1
+            return self._waiting.popleft()
+
+    def fail(self) -> None:
+        """Let no further task begin."""
+        with self._changed:
+            self._failed = True
+            self._changed.notify_all()
+
+
+def run_tasks(tasks: Iterable[Task], n_threads: int) -> None:
+    """Run tasks, and before those that wait the ones that a task returns.
+
+    The threads and errors are those of `run`.
+    """
+    queue = _Queue(tasks)
+    futures = []
+    if n_threads > 1:
+        executor = _pool.get(n_threads)
+        futures = [executor.submit(queue.drain) for _ in range(n_threads - 1)]
     error: BaseException | None = None
     try:
-        drain()
+        queue.drain()
     except BaseException as caught:  # noqa: BLE001 - re-raised below
+        queue.fail()
         error = caught
     for future in futures:
         while True:
@@ -121,9 +166,8 @@ def run(
                 future_error = future.exception()
                 break
             except KeyboardInterrupt as caught:  # while waiting here
-                failed.set()
+                queue.fail()
                 error = error or caught
         error = error or future_error
     if error is not None:
         raise error
-    return results

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fasttree import growth, honesty, sampling
+from fasttree import growth, honesty, sampling, threads, tree_parts
 from fasttree._kernels import forest as _kernel
 from fasttree.grown_tree import to_tree
 from fasttree.plan import (
@@ -38,11 +38,12 @@ from fasttree.target import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from fasttree.table import EncodedTable
+    from fasttree.threads import Task
     from fasttree.tree import Tree
 
 
@@ -178,8 +179,14 @@ def _grow_sampled(
     table: EncodedTable, target: Target, params: GrowthParams, n_threads: int
 ) -> Tree:
     shared = SharedTarget.of_rows(target, params)
-    growth_space = shared.make_growth(share_columns(table, params, n_threads))
-    return shared.grow(growth_space, params.seed, None, table)
+    columns = share_columns(table, params, n_threads)
+    spaces = tree_parts.Spaces(lambda: shared.make_growth(columns))
+    trees: list[Tree] = []
+    task = partial(
+        shared.grow, spaces, params.seed, None, table, trees.append, n_threads
+    )
+    threads.run_tasks([task], n_threads)
+    return trees[0]
 
 
 @dataclass(frozen=True)
@@ -284,15 +291,29 @@ class SharedTarget:
 
     def grow(
         self,
-        growth_space: Any,
+        spaces: tree_parts.Spaces,
         key: int,
         counts: NDArray[np.uint32] | None,
         table: EncodedTable,
+        use: Callable[[Tree], None],
+        n_threads: int = 1,
         units: NDArray[np.int64] | None = None,
-    ) -> Tree:
-        """Grow the tree of `key`, of rows drawn `counts` times or of weight `units`."""
+    ) -> Sequence[Task]:
+        """Grow the tree of `key`, of rows drawn `counts` times or of weight `units`.
+
+        `use` is called with the tree. For several threads its growth may be cut into
+        tasks, which are returned; `use` is called when they are done.
+        """
         target = self.target
-        growth_space.grow(
+        space = spaces.take()
+
+        def finish() -> None:
+            use(spaces.finish(space, partial(self._take_tree, table=table)))
+
+        n_rows = table.n_rows
+        least = tree_parts.least_rows(n_rows, n_threads)
+        branch_rows = tree_parts.branch_rows(n_rows, least if n_threads > 1 else n_rows)
+        space.grow(
             key,
             self.counts if counts is None else counts,
             target.label,
@@ -300,10 +321,19 @@ class SharedTarget:
             target.value,
             target.response,
             self.order,
+            branch_rows,
         )
+        if space.n_branches:
+            return tree_parts.TreeInParts(space, spaces, least, finish).tasks()
+        finish()
+        return ()
+
+    def _take_tree(self, space: Any, table: EncodedTable) -> Tree:
+        """Return the tree whose records are in `space`."""
+        target = self.target
         if target.n_outputs == 1 and self.params.monotone is None:
-            return sampling.take_tree(growth_space, target, table.n_features)
-        records = growth_space.take_records()
+            return sampling.take_tree(space, target, table.n_features)
+        records = space.take_records()
         n_nodes = len(records[0]) // growth.NODE_DTYPE.itemsize
         bounds = np.array([0, n_nodes], np.int64)
         part = np.zeros(1, np.int32)

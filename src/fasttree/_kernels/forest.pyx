@@ -15,19 +15,23 @@ from libc.stdint cimport (
     uint64_t,
 )
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
+from fasttree._kernels.branches cimport copy_arena, join_arenas
 from fasttree._kernels.cells cimport Codes
 from fasttree._kernels.grower cimport (
     Grower,
+    Stack,
     free_grower,
+    free_stack,
     reserve_grower,
     reserve_stack,
     seconds_now,
+    shape_stack,
 )
 from fasttree._kernels.outputs cimport clear_node, measure_node
 from fasttree._kernels.random cimport draw_wide, mix
-from fasttree._kernels.records cimport Arena, NodeRecord, reserve_nodes
+from fasttree._kernels.records cimport Arena, NodeRecord, arena_free, reserve_nodes
 from fasttree._kernels.sampled cimport binary_stat, grow_nodes
 from fasttree._kernels.subtree cimport LOCAL_ROWS, must_be_leaf
 from fasttree._kernels.types cimport (
@@ -151,6 +155,50 @@ def interleave_keys(
                     step = out.shape[1] // sizeof(int64_t)
                     for i in range(first, last):
                         wide[i * step] = (<const int64_t*>columns[f].keys)[i]
+
+
+cdef class Part:
+    """Records of a subtree, and the nodes in it that are left to other threads."""
+
+    cdef Arena arena
+    cdef Stack branches
+    cdef readonly int64_t n_branches
+
+    def __dealloc__(self):
+        arena_free(&self.arena)
+        free_stack(&self.branches)
+
+    def rows_of(self, int64_t index):
+        """Return the rows of a node that was left."""
+        if not 0 <= index < self.n_branches:
+            raise ValueError(f"index must be in [0, {self.n_branches}), got {index}")
+        return self.branches.frames[index].stat.n
+
+    def join(self, list parts not None):
+        """Put a Part without such nodes in the place of each node that was left."""
+        cdef const Arena** arenas
+        cdef Arena joined
+        cdef int64_t i
+        cdef bint done
+        if len(parts) != self.n_branches:
+            raise ValueError(f"expected {self.n_branches} parts, got {len(parts)}")
+        if any((<Part?>part).n_branches for part in parts):
+            raise ValueError("a part has nodes that are left to others")
+        arenas = <const Arena**>calloc(self.n_branches + 1, sizeof(Arena*))
+        if arenas == NULL:
+            raise MemoryError("no memory to join the parts of a tree")
+        for i in range(self.n_branches):
+            arenas[i] = &(<Part>parts[i]).arena
+        memset(&joined, 0, sizeof(Arena))
+        with nogil:
+            done = join_arenas(&joined, &self.arena, arenas, self.n_branches)
+            free(arenas)
+        if not done:
+            arena_free(&joined)
+            raise MemoryError("no memory to join the parts of a tree")
+        arena_free(&self.arena)
+        self.arena = joined
+        self.n_branches = 0
 
 
 cdef class Growth:
@@ -300,6 +348,11 @@ cdef class Growth:
         free_grower(&self.g)
 
     @property
+    def n_branches(self):
+        """Nodes that were left in the growth before."""
+        return self.g.n_branches
+
+    @property
     def seconds(self):
         """Seconds that wide and narrow nodes have taken so far."""
         return self.seconds_all - self.g.seconds_narrow, self.g.seconds_narrow
@@ -307,7 +360,7 @@ cdef class Growth:
     def grow(
         self, uint64_t key, const uint32_t[::1] counts, const uint16_t[::1] label,
         const int64_t[::1] weight, const int64_t[::1] value, const double[::1] response,
-        const uint32_t[::1] order,
+        const uint32_t[::1] order, tuple branch_rows=(0, 0),
     ):
         """Grow one tree.
 
@@ -323,11 +376,14 @@ cdef class Growth:
             Weight units of each row, with `counts` None; not for BINARY.
         order : ndarray of shape (n_orders * n_table_rows,) or None
             Rows in the orders that the root starts from; None is by number.
+        branch_rows : tuple of int
+            Least and most rows of nodes that are left to `grow_branch`.
 
         Returns
         -------
         bool
-            False if nothing was drawn. The tree is then to be had from `take`.
+            False if nothing was drawn. The tree is then to be had from `take`, or if
+            nodes may have been left, what there is of it from `take_part`.
         """
         cdef Grower* g = &self.g
         cdef int64_t n = 0, i, o, at, row, ones = 0, total = 0, most_nodes
@@ -338,7 +394,7 @@ cdef class Growth:
         cdef double started = seconds_now()
         if g.target.kind == BINARY and weight is not None:
             raise ValueError("weights are not for BINARY")
-        g.arena.n_nodes = g.arena.n_payload = g.arena.n_words = 0
+        self.begin(branch_rows)
         g.target.label = NULL if label is None else &label[0]
         g.target.value = NULL if value is None else &value[0]
         g.target.response = NULL if response is None else &response[0]
@@ -409,6 +465,86 @@ cdef class Growth:
         if not grown:
             raise MemoryError("no memory for the nodes of a tree")
         return n > 0
+
+    cdef void begin(self, tuple branch_rows) except *:
+        cdef Arena* arena = &self.g.arena
+        arena.n_nodes = arena.n_payload = arena.n_words = 0
+        self.g.n_branches = 0
+        self.g.least_branch, self.g.most_branch = branch_rows
+
+    def grow_branch(self, Growth root not None, Part part not None, int64_t index,
+                    tuple branch_rows):
+        """Grow a node that was left; it is to be had from `take_part`.
+
+        Several threads may do so at a time, each with a Growth of its own.
+
+        Parameters
+        ----------
+        root : Growth
+            Has begun the tree, and is left alone until the tree is done.
+        part : Part
+            Of the tree.
+        index : int
+            Of the node among those that were left.
+        branch_rows : tuple of int
+            As in `grow`.
+        """
+        cdef Grower* g = &self.g
+        cdef const Grower* whole = &root.g
+        cdef double started = seconds_now()
+        cdef bint grown
+        if not 0 <= index < part.n_branches:
+            raise ValueError(f"index must be in [0, {part.n_branches}), got {index}")
+        if root.columns != self.columns or root.capacity != self.capacity:
+            raise ValueError("root must be of the same columns and number of rows")
+        self.begin(branch_rows)
+        g.target = whole.target
+        g.own_target.weight = NULL if g.target.weight == NULL else g.own_weight
+        with nogil:
+            grown = reserve_stack(&g.wide, 2)
+            if grown:
+                g.wide.frames[0] = part.branches.frames[index]
+                memcpy(g.wide.masks, part.branches.masks + index * g.n_words,
+                       g.n_words * sizeof(uint64_t))
+                memcpy(g.wide.bounds,
+                       part.branches.bounds + index * 2 * g.limits.n_bounded,
+                       2 * g.limits.n_bounded * sizeof(double))
+                if g.wide.frames[0].stat.n <= g.most_branch:
+                    g.most_branch = g.wide.frames[0].stat.n - 1
+                grown = grow_nodes(
+                    g, &g.wide, g.columns, &g.target, whole.rows,
+                    whole.stats if g.target.kind == BINARY else NULL, g.spare,
+                    g.entries, NULL, 0)
+        self.seconds_all += seconds_now() - started
+        if not grown:
+            raise MemoryError("no memory for the nodes of a tree")
+
+    def take_part(self):
+        """Return the records grown last, and the nodes that were left, as a Part."""
+        cdef Part part = Part()
+        cdef Grower* g = &self.g
+        cdef Stack* out = &part.branches
+        cdef int64_t n = g.n_branches, n_bounds = 2 * n * g.limits.n_bounded
+        cdef bint done
+        shape_stack(out, g.n_words, g.limits.n_bounded)
+        with nogil:
+            done = copy_arena(&part.arena, &g.arena) and reserve_stack(out, n)
+            if done and n:
+                memcpy(out.frames, g.branches.frames, n * sizeof(g.branches.frames[0]))
+                memcpy(out.masks, g.branches.masks, n * g.n_words * sizeof(uint64_t))
+                memcpy(out.bounds, g.branches.bounds, n_bounds * sizeof(double))
+        if not done:
+            raise MemoryError("no memory for a part of a tree")
+        part.n_branches = n
+        return part
+
+    def put_part(self, Part part not None):
+        """Take over the records of a Part without nodes that are left, emptying it."""
+        if part.n_branches:
+            raise ValueError("the part has nodes that are left to others")
+        arena_free(&self.g.arena)
+        self.g.arena = part.arena
+        memset(&part.arena, 0, sizeof(Arena))
 
     def take_records(self):
         """Return the records of the tree that was grown last, as `growth.Pieces` do."""

@@ -34,6 +34,8 @@ cdef struct Grower:
     int64_t n_table_rows
     int64_t narrow_rows       # nodes of at most so many rows are copied
     int64_t row_bytes         # of the keys of a row in the copy
+    int64_t least_branch      # nodes of so many rows are left to other threads;
+    int64_t most_branch       # of at most 0: none
     bint shuffles             # draw an order even where all features are looked at
     const Codes* columns      # (n_features,) of the table
     const Feature* features   # (n_features,) of drawn splits
@@ -65,6 +67,8 @@ cdef struct Grower:
     double* values            # (2, n_bounded) of two children
     Stack wide
     Stack narrow
+    Stack branches            # left to other threads
+    int64_t n_branches
     CellSpace cells
     DrawSpace draws
     Scratch scratch
@@ -82,6 +86,13 @@ cdef extern from *:
     }
     """
     double seconds_now "fasttree_seconds"() noexcept nogil
+
+
+cdef inline void shape_stack(
+    Stack* stack, int64_t n_words, int64_t n_bounded
+) noexcept nogil:
+    stack.n_words = n_words
+    stack.n_bounded = n_bounded
 
 
 cdef inline bint reserve_stack(Stack* stack, int64_t size) noexcept nogil:
@@ -123,8 +134,9 @@ cdef inline bint reserve_grower(
     cdef int64_t n_totals = g.target.n_totals, n_orders = g.target.n_orders
     cdef int64_t own = narrow * g.target.n_outputs
     cdef bint binary = g.target.kind == BINARY, drawn = g.limits.drawn
-    g.wide.n_words = g.narrow.n_words = g.n_words
-    g.wide.n_bounded = g.narrow.n_bounded = g.limits.n_bounded
+    shape_stack(&g.wide, g.n_words, g.limits.n_bounded)
+    shape_stack(&g.narrow, g.n_words, g.limits.n_bounded)
+    shape_stack(&g.branches, g.n_words, g.limits.n_bounded)
     g.rows = <uint32_t*>calloc(n_orders * n_rows, sizeof(uint32_t))
     g.stats = <uint32_t*>calloc(n_rows if binary else 1, sizeof(uint32_t))
     g.spare = <uint32_t*>calloc(n_rows, sizeof(uint32_t))
@@ -196,6 +208,7 @@ cdef inline void free_grower(Grower* g) noexcept nogil:
     free(g.scratch.totals)
     free_stack(&g.wide)
     free_stack(&g.narrow)
+    free_stack(&g.branches)
     free_cells(&g.cells)
     free_draws(&g.draws)
     free_medians(&g.medians)

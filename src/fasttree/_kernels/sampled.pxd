@@ -16,6 +16,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fasttree._kernels.absolute cimport rank_rows
+from fasttree._kernels.branches cimport leave_branch
 from fasttree._kernels.cells cimport Best, Codes, sort_node, try_bins
 from fasttree._kernels.copies cimport copy_columns, copy_keys, copy_targets
 from fasttree._kernels.draw cimport (
@@ -415,6 +416,12 @@ cdef inline bint grow_nodes(
                 g.arena.nodes[first + frame.parent].right = node
             else:
                 g.arena.nodes[first + frame.parent].left = node
+        if entry_t is uint32_t:
+            if g.least_branch <= n <= g.most_branch and not frame.leaf:
+                if not leave_branch(g, &frame, mask, bounds, record):
+                    return False
+                top -= 1
+                continue
         best.split.feature = -1
         if not frame.leaf:
             if target.n_totals:

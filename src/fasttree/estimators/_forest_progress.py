@@ -133,14 +133,14 @@ class Progress:
 
     def tell_phases(self, encoding: float, total: float) -> None:
         """Print where the time went: of all threads together, but for encoding."""
-        phases = self.trainer.phases
+        phases, growth = self.trainer.phases, self.trainer.spaces_seconds
         for name, seconds in (
             ("encode", encoding),
             ("draw rows", phases.draw),
-            ("wide nodes", phases.wide),
-            ("narrow nodes", phases.narrow),
+            ("wide nodes", growth.wide),
+            ("narrow nodes", growth.narrow),
             ("whole trees", phases.grow),
-            ("trees' arrays", phases.tree),
+            ("trees' arrays", growth.tree),
             ("out of bag, pruning", phases.after),
             ("fit, by the clock", total),
         ):
