@@ -29,7 +29,7 @@ cdef inline bint reserve_workspace(
     Workspace* w, const View* view, int64_t capacity
 ) noexcept nogil:
     """Make room in a zeroed workspace; False if there is no memory."""
-    cdef int64_t F = view.n_features, i
+    cdef int64_t F = view.n_features
     cdef int64_t n_outputs = view.target.n_outputs
     w.scan_list = scan_entries
     w.partition_list = partition_entries
@@ -53,7 +53,6 @@ cdef inline bint reserve_workspace(
     w.response = <double*>calloc(n_outputs * capacity, sizeof(double))
     w.frames = <Frame*>calloc(capacity + 2, sizeof(Frame))
     w.masks = <uint64_t*>calloc((capacity + 2) * w.n_words, sizeof(uint64_t))
-    w.permutation = <int32_t*>calloc(F, sizeof(int32_t))
     w.bounds = <double*>calloc(
         2 * view.limits.n_bounded * (capacity + 2) + 1, sizeof(double))
     w.values = <double*>calloc(
@@ -67,7 +66,7 @@ cdef inline bint reserve_workspace(
             or w.goes_left == NULL or w.codes == NULL or w.label == NULL
             or w.bits == NULL or w.cells == NULL
             or w.weight == NULL or w.value == NULL or w.response == NULL
-            or w.frames == NULL or w.masks == NULL or w.permutation == NULL
+            or w.frames == NULL or w.masks == NULL
             or w.bounds == NULL or w.values == NULL
             or w.scratch.left == NULL or w.scratch.totals == NULL
             or w.scratch.runs == NULL):
@@ -76,8 +75,6 @@ cdef inline bint reserve_workspace(
     if view.target.loss == ABSOLUTE and not reserve_medians(
             &w.medians, capacity, capacity):
         return False
-    for i in range(F):
-        w.permutation[i] = <int32_t>i
     return True
 
 
@@ -95,7 +92,6 @@ cdef inline void free_workspace(Workspace* w) noexcept nogil:
     free(w.response)
     free(w.frames)
     free(w.masks)
-    free(w.permutation)
     free(w.bounds)
     free(w.values)
     free(w.scratch.left)
@@ -110,7 +106,6 @@ cdef inline Frame first_frame(const Job* job) noexcept nogil:
     root.stat = job.stat
     root.begin = 0
     root.depth = job.depth
-    root.key = job.key
     root.parent = -1
     root.right = False
     root.leaf = job.leaf != 0

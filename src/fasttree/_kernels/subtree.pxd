@@ -42,7 +42,6 @@ from fasttree._kernels.outputs cimport (
     part_orders,
 )
 from fasttree._kernels.partition cimport keep_entries
-from fasttree._kernels.random cimport child_key, draw_below
 from fasttree._kernels.records cimport (
     Arena,
     NodeRecord,
@@ -118,7 +117,6 @@ cdef struct Workspace:
     const uint32_t* rows      # table rows of the local ones
     Frame* frames             # (capacity + 2,)
     uint64_t* masks           # (capacity + 2, n_words)
-    int32_t* permutation      # (n_features,) identity between nodes
     double* bounds            # (capacity + 2, n_bounded, 2)
     double* values            # (2, n_bounded) of the two sides of a split
     Monotone rule             # of the node that is searched
@@ -260,8 +258,7 @@ cdef inline bint try_feature(
     if is_constant(entries, stat.n):
         return False
     if feature.categorical and stat.n <= limits.min_samples_category:
-        # All categories are pooled, here and below; it varies where that counts.
-        return limits.max_features < w.n_features
+        return False  # all categories are pooled, here and below
     if feature.categorical:
         scan_categories(entries, target, stat, limits, &w.scratch, best)
     else:
@@ -309,14 +306,13 @@ cdef inline void count_node_bits(
 
 cdef inline Split find_split(
     Workspace* w, const Feature* features, const Limits* limits,
-    const Target* target, const NodeStat* stat, int64_t begin, uint64_t key,
-    uint64_t* mask
+    const Target* target, const NodeStat* stat, int64_t begin, uint64_t* mask
 ) noexcept nogil:
+    """Best split of all features; columns that are constant leave `mask`."""
     cdef Split best
-    cdef int64_t word, drawn, place, swapped
-    cdef int32_t f, keep
+    cdef int64_t word
+    cdef int32_t f
     cdef uint64_t bits
-    cdef bint found = False
     best.score = -INFINITY
     best.feature = -1
     best.position = 0
@@ -325,37 +321,15 @@ cdef inline Split find_split(
     if target.loss == ABSOLUTE:
         rank_rows(&w.medians, target, w.ids + begin, stat.n)
     count_node_bits(w, features, target, w.ids + begin, stat.n, mask)
-    if limits.max_features >= w.n_features:
-        for word in range(w.n_words):
-            bits = mask[word]
-            while bits:
-                f = <int32_t>(64 * word + trailing_zeros(bits))
-                bits &= bits - 1
-                if not try_feature(w, features + f, f, target, stat, begin,
-                                   limits, &best):
-                    mask[word] &= ~(<uint64_t>1 << (f & 63))
-                elif is_perfect(target, stat, &best):
-                    return best
-        return best
-    # Draw features until max_features are seen and one of them varies.
-    drawn = 0
-    while drawn < w.n_features and (drawn < limits.max_features or not found):
-        place = drawn + draw_below(key, drawn, <uint32_t>(w.n_features - drawn))
-        f = w.permutation[place]
-        w.permutation[place] = w.permutation[drawn]
-        w.permutation[drawn] = f
-        drawn += 1
-        if not mask[f >> 6] >> (f & 63) & 1:
-            continue
-        if try_feature(w, features + f, f, target, stat, begin, limits, &best):
-            found = True
-        else:
-            mask[f >> 6] &= ~(<uint64_t>1 << (f & 63))
-    for swapped in range(drawn - 1, -1, -1):  # back to the identity
-        place = swapped + draw_below(key, swapped, <uint32_t>(w.n_features - swapped))
-        keep = w.permutation[place]
-        w.permutation[place] = w.permutation[swapped]
-        w.permutation[swapped] = keep
+    for word in range(w.n_words):
+        bits = mask[word]
+        while bits:
+            f = <int32_t>(64 * word + trailing_zeros(bits))
+            bits &= bits - 1
+            if not try_feature(w, features + f, f, target, stat, begin, limits, &best):
+                mask[word] &= ~(<uint64_t>1 << (f & 63))
+            elif is_perfect(target, stat, &best):
+                return best
     return best
 
 
@@ -417,8 +391,7 @@ cdef inline bint grow_frames(
             if target.n_totals:
                 count_node(target, totals, w.ids + begin, n)
             w.rule = monotone_of(limits, w.bounds + 2 * limits.n_bounded * top)
-            best = find_split(w, features, limits, target, &frame.stat, begin,
-                              frame.key, mask)
+            best = find_split(w, features, limits, target, &frame.stat, begin, mask)
             if target.n_totals:
                 clear_node(target, totals, w.ids + begin, n)
             if best.feature >= 0 and best.score - frame.stat.score < limits.min_gain:
@@ -465,8 +438,6 @@ cdef inline bint grow_frames(
         right.parent = left.parent = node
         right.right = True
         left.right = False
-        right.key = child_key(frame.key, True)
-        left.key = child_key(frame.key, False)
         right.leaf = must_be_leaf(limits, &right.stat, right.depth)
         left.leaf = must_be_leaf(limits, &left.stat, left.depth)
         if not (left.leaf and right.leaf):
