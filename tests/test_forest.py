@@ -394,8 +394,14 @@ def test_debiased_importances_are_those_of_their_definition():
             path = tree.decision_path(X[row : row + 1]).indices
             for node, child in itertools.pairwise(path):
                 step = own.value[child, 0, 0] - own.value[node, 0, 0]
-                expected[own.feature[node]] += step * y[row] / len(out) / 3
-    np.testing.assert_allclose(model.oob_feature_importances(X, y), expected)
+                about = y[row] - own.value[0, 0, 0]
+                expected[own.feature[node]] += step * about / len(out) / 3
+    importances = model.oob_feature_importances(X, y)
+    np.testing.assert_allclose(importances, expected)
+    shifted = RandomForestRegressor(3, random_state=0, max_bins=None).fit(X, y + 512)
+    np.testing.assert_allclose(
+        shifted.oob_feature_importances(X, y + 512), importances, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("forest", REGRESSORS)

@@ -18,7 +18,12 @@ import numpy as np
 
 from fasttree import threads, training, tree_parts
 from fasttree._kernels import forest as kernels
-from fasttree.target import class_target, drop_weightless, regression_target
+from fasttree.target import (
+    check_poisson,
+    class_target,
+    drop_weightless,
+    regression_target,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -132,9 +137,9 @@ class ForestTrainer:
     Parameters
     ----------
     table : EncodedTable of n_rows rows
-    y : ndarray of shape (n_rows,)
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
         int32 class codes, or float64 targets.
-    n_classes : int
+    n_classes : int, or ndarray of shape (n_outputs,)
         0 for regression.
     params : GrowthParams
         The seed is the forest's.
@@ -148,11 +153,14 @@ class ForestTrainer:
         self,
         table: EncodedTable,
         y: NDArray[Any],
-        n_classes: int,
+        n_classes: int | NDArray[np.intp],
         params: GrowthParams,
         bootstrap: Bootstrap | None,
         sample_weight: NDArray[np.float64] | None = None,
     ) -> None:
+        self.is_classification = bool(np.any(n_classes))
+        if params.criterion == "poisson":
+            check_poisson(y, sample_weight)
         if bootstrap is None:
             table, y, sample_weight = drop_weightless(table, y, sample_weight)
         elif sample_weight is not None:
@@ -173,7 +181,7 @@ class ForestTrainer:
         """Make what all trees share, for growth that counts what it draws."""
         if self.draws is None:
             make = regression_target
-            if self.n_classes:
+            if self.is_classification:
                 make = partial(class_target, n_classes=self.n_classes)
             target = make(
                 self.y,
@@ -243,7 +251,7 @@ class ForestTrainer:
             if self.draws.bootstrap.balances:
                 weights = training.balanced_weights(self.y, counts, self.n_classes)
         params = replace(self.params, seed=key)
-        if self.n_classes:
+        if self.is_classification:
             return training.grow_classification_tree(
                 self.table, self.y, self.n_classes, weights, params, 1
             )
@@ -255,7 +263,7 @@ def grow_trees(
     keys: Sequence[int],
     n_threads: int,
     use: Callable[[int, Tree, NDArray[np.uint32] | None], None],
-    goes_on: Callable[[], bool] = lambda: True,
+    begins: Callable[[int], bool] = lambda _: True,
 ) -> None:
     """Grow the trees of `keys`, in order, a tree a task.
 
@@ -266,13 +274,14 @@ def grow_trees(
     n_threads : int
     use : callable
         Called as ``use(position, tree, counts)`` in the thread that grew the tree.
-    goes_on : callable
-        Asked before each tree; once it is false no further one is begun. Trees that
-        were begun are finished: those that `use` has seen are then the first ones.
+    begins : callable
+        Asked as ``begins(position)`` before each tree, in its thread; once it is
+        false no further one is begun. Trees that were begun are finished: those that
+        `use` has seen are then the first ones.
     """
 
     def task(position: int) -> Sequence[Task]:
-        if not goes_on():
+        if not begins(position):
             return ()
         # The last trees have several threads each.
         share = -(-n_threads // (len(keys) - position))

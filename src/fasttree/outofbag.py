@@ -6,7 +6,6 @@ are integers: threads may add in any order, and change no bit.
 
 from __future__ import annotations
 
-import math
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +34,8 @@ class OutOfBag:
     X : ndarray or SparseRows
         The training rows as `inference` takes them.
     n_columns : int
-        Classes, or 1 for regression.
-    y : ndarray of float64, shape (n_rows,), or None
+        Classes of all outputs, or outputs of regression.
+    y : ndarray of float64, shape (n_rows,) or (n_rows, n_outputs), or None
         The targets of regression.
     """
 
@@ -51,25 +50,26 @@ class OutOfBag:
         self.squares = np.zeros((len(X) if y is not None else 0, n_columns), np.int64)
         self.n_trees = np.zeros(len(X), np.int32)
         self._lock = threading.Lock()
-        self._centre, self._exponent = 0.0, _SHARE_BITS
+        self._centre = np.zeros(n_columns)
+        self._exponent = np.full(n_columns, _SHARE_BITS)
         if y is not None:
-            self._centre = float(y[0])
-            spread = float(np.abs(y - self._centre).max())
-            self._exponent = _VALUE_BITS - math.frexp(spread)[1]
+            self._centre = y.reshape(len(y), -1)[0].copy()
+            spread = np.abs(y.reshape(len(y), -1) - self._centre).max(axis=0)
+            self._exponent = _VALUE_BITS - np.frexp(spread)[1]
 
     def add(self, tree: Tree, counts: NDArray[np.uint32], sign: int = 1) -> None:
         """Add a tree that drew each row `counts` times, or with -1 take it away."""
         leaves = inference.find_leaves(tree, self.X)
         if tree.is_classification:
-            units = np.rint(np.ldexp(tree.leaf_share, self._exponent))
+            units = np.rint(np.ldexp(tree.leaf_share, _SHARE_BITS))
             entries = (tree.leaf_start, tree.leaf_class, units.astype(np.int64))
             with self._lock:
                 kernels.add_shares(
                     leaves, counts, *entries, sign, self.sums, self.n_trees
                 )
             return
-        units = np.ldexp(tree.leaf_value - self._centre, self._exponent)
-        values = np.rint(units).astype(np.int64).reshape(tree.n_leaves, -1)
+        deviations = tree.leaf_value.reshape(tree.n_leaves, -1) - self._centre
+        values = np.rint(np.ldexp(deviations, self._exponent)).astype(np.int64)
         squares = (values >> _SQUARE_SHIFT) ** 2
         with self._lock:
             kernels.add_values(leaves, counts, values, sign, self.sums, self.n_trees)
@@ -106,32 +106,41 @@ def debiased_importances(
 ) -> NDArray[np.float64]:
     """Return the importances of a tree's features by rows that it has not seen.
 
-    How far each split moves the prediction, times the targets of the rows: features
-    that only fit noise come to about 0 (MDI-oob of Li, Wang, Basu, Kumbier and Yu
-    2019, "A debiased MDI feature importance measure for random forests").
+    How far each split moves the prediction, times the targets of the rows (numbers
+    about the root's value): features that only fit noise come to about 0 (MDI-oob of
+    Li, Wang, Basu, Kumbier and Yu 2019, "A debiased MDI feature importance measure
+    for random forests").
 
     Parameters
     ----------
     tree : Tree
     leaves : ndarray of shape (n_rows,)
         Leaf numbers of rows that were not drawn.
-    y : ndarray of shape (n_rows,)
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
         Their class codes or targets.
+
+    Returns
+    -------
+    ndarray of shape (n_features,), float64
+        Of several outputs the mean over these, as impurities are.
     """
-    value = tree.value[:, 0, :]
-    sums = np.zeros_like(value)
     nodes = tree.leaf_nodes.take(leaves)
-    if tree.is_classification:
-        np.add.at(sums, (nodes, y), 1.0)
-    else:
-        sums[:, 0] = np.bincount(nodes, y, minlength=tree.node_count)
-    tree_kernels.sum_upwards(tree.children_left, tree.children_right, sums)
     inner = np.flatnonzero(tree.children_left >= 0)
     moved = np.zeros(len(inner))
-    for side in (tree.children_left[inner], tree.children_right[inner]):
-        moved += ((value[side] - value[inner]) * sums[side]).sum(axis=1)
+    for output, own in enumerate(y.reshape(len(y), -1).T):
+        value = tree.value[:, output, :]
+        sums = np.zeros_like(value)
+        if tree.is_classification:
+            np.add.at(sums, (nodes, own), 1.0)
+        else:
+            # About the root's value: an offset of all targets adds nothing but noise.
+            about = own - value[0, 0]
+            sums[:, 0] = np.bincount(nodes, about, minlength=tree.node_count)
+        tree_kernels.sum_upwards(tree.children_left, tree.children_right, sums)
+        for side in (tree.children_left[inner], tree.children_right[inner]):
+            moved += ((value[side] - value[inner]) * sums[side]).sum(axis=1)
     out = np.bincount(tree.feature[inner], moved, minlength=tree.n_features)
-    return out / max(len(leaves), 1)
+    return out / (max(len(leaves), 1) * tree.n_outputs)
 
 
 def permuted_losses(
@@ -144,7 +153,7 @@ def permuted_losses(
     tree : Tree
     X : ndarray of shape (n_rows, n_features)
         Rows that the tree has not drawn.
-    y : ndarray of shape (n_rows,)
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
         Their class codes or targets.
     random : Generator
 
@@ -152,7 +161,7 @@ def permuted_losses(
     -------
     ndarray of shape (n_features,), float64
         The rise of the error rate, or of the mean squared error (Breiman 2001); 0 for
-        features that the tree does not use.
+        features that the tree does not use. Of several outputs the mean over these.
     """
 
     def loss(rows: NDArray[Any]) -> float:

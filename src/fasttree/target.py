@@ -93,9 +93,20 @@ def class_target(
     sample_weight: NDArray[np.float64] | None,
     criterion: str,
 ) -> Target:
-    """Return what the kernels need of classes."""
+    """Return what the kernels need of classes.
+
+    Raises
+    ------
+    ValueError
+        If there are more than `MAX_CLASSES`.
+    """
     class_start = np.append(0, np.cumsum(n_classes, dtype=np.int64))
     total, n_outputs = int(class_start[-1]), len(class_start) - 1
+    if total > MAX_CLASSES:
+        raise ValueError(
+            f"y has {total} classes; at most {MAX_CLASSES} are supported, those of "
+            "all outputs together"
+        )
     weights = _weight_units(sample_weight, len(y))
     if n_outputs > 1:
         kind = LABELS

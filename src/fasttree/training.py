@@ -24,7 +24,6 @@ from fasttree.plan import (
 from fasttree.target import (
     BINARY,
     CLASSES,
-    MAX_CLASSES,
     SUM_BITS,
     WEIGHT_BITS,
     Target,
@@ -73,13 +72,12 @@ def grow_classification_tree(
     Returns
     -------
     Tree
+
+    Raises
+    ------
+    ValueError
+        If there are more classes.
     """
-    total = int(np.sum(n_classes))
-    if total > MAX_CLASSES:
-        raise ValueError(
-            f"y has {total} classes; at most {MAX_CLASSES} are supported, those of "
-            "all outputs together"
-        )
     table, y, sample_weight = drop_weightless(table, y, sample_weight)
     make_target = partial(class_target, n_classes=n_classes, criterion=params.criterion)
     return _grow(table, y, sample_weight, make_target, params, n_threads)
@@ -222,7 +220,7 @@ class SharedTarget:
     def of_draws(
         cls,
         y: NDArray[Any],
-        n_classes: int,
+        n_classes: int | NDArray[np.intp],
         params: GrowthParams,
         *,
         n_draws: int,
@@ -233,9 +231,9 @@ class SharedTarget:
 
         Parameters
         ----------
-        y : ndarray of shape (n_rows,)
+        y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
             Class codes, or targets if `n_classes` is 0.
-        n_classes : int
+        n_classes : int, or ndarray of shape (n_outputs,)
         params : GrowthParams
         n_draws : int
             The most that the counts of a tree may sum up to.
@@ -247,9 +245,9 @@ class SharedTarget:
         n_rows = len(y)
         # The units are each tree's own; here is only what they sum up to.
         weights = Weights(np.empty(0, np.int64), n_draws, 1.0)
-        if n_classes == 0:
+        if not np.any(n_classes):
             target = regression_target(y, None, params.criterion)
-            share = np.ldexp(y, target.response_exponent) - target.centre
+            share = _deviations(target)
             largest = n_draws * float(np.abs(share).max())
             exponent = SUM_BITS - 1 - math.frexp(largest)[1]
             value = np.rint(np.ldexp(share, exponent)).astype(np.int64)
@@ -264,15 +262,16 @@ class SharedTarget:
             few = n_draws <= _kernel.MOST_BINARY_TOTAL and (
                 most <= _kernel.MOST_BINARY_WEIGHT
             )
-            is_binary = n_classes <= 2 and few and not balances
-            is_binary &= params.monotone is None
             target = class_target(y, n_classes, None, "gini")
+            kind = target.kind
+            if kind == BINARY and (not few or balances or params.monotone is not None):
+                kind = CLASSES
             nlogn, quantum = None, 0.0
             if params.criterion == "entropy":
-                nlogn, quantum = nlogn_table(weights.total)
+                nlogn, quantum = nlogn_table(weights.total, target.n_outputs)
             target = replace(
                 target,
-                kind=BINARY if is_binary else CLASSES,
+                kind=kind,
                 criterion=params.criterion,
                 weights=weights,
                 nlogn=nlogn,
@@ -344,21 +343,45 @@ class SharedTarget:
         self, y: NDArray[np.int32], counts: NDArray[np.uint32]
     ) -> NDArray[np.int64]:
         """Return weights of the rows that were drawn: each class weighs the same."""
-        weights = balanced_weights(y, counts, self.target.n_classes)
+        n_classes = np.diff(self.target.class_start)
+        weights = balanced_weights(y, counts, n_classes)
         units = np.rint(weights * self.target.weights.scale).astype(np.int64)
         units[counts > 0] = np.maximum(units[counts > 0], 1)
         return units
 
 
 def balanced_weights(
-    y: NDArray[np.int32], counts: NDArray[np.uint32], n_classes: int
+    y: NDArray[np.int32],
+    counts: NDArray[np.uint32],
+    n_classes: int | NDArray[np.intp],
 ) -> NDArray[np.float64]:
-    """Return weights under which each class that was drawn weighs the same."""
-    of_class = np.bincount(y, counts, minlength=n_classes)
-    present = of_class > 0
-    of_one = np.zeros(n_classes)
-    of_one[present] = counts.sum() / (present.sum() * of_class[present])
-    return of_one.take(y) * counts
+    """Return weights under which each class that was drawn weighs the same.
+
+    Those of several outputs are multiplied, and scaled to sum up to the number of
+    drawings, as those of one output do.
+    """
+    outputs = y.reshape(len(y), -1).T
+    weights = counts.astype(np.float64)
+    for codes, size in zip(outputs, np.atleast_1d(n_classes), strict=True):
+        of_class = np.bincount(codes, counts, minlength=size)
+        present = of_class > 0
+        of_one = np.zeros(size)
+        of_one[present] = counts.sum() / (present.sum() * of_class[present])
+        weights *= of_one.take(codes)
+    if len(outputs) > 1:
+        # Summed exactly: the same on every machine.
+        weights *= int(counts.sum()) / math.fsum(weights.tolist())
+    return weights
+
+
+def _deviations(target: Target) -> NDArray[np.float64]:
+    """Return how far the responses are from their centres, as they stand."""
+    assert target.response is not None
+    n_outputs = target.n_outputs
+    if target.criterion == "absolute_error":
+        response = target.response.reshape(n_outputs, -1)
+        return (response - target.centre[:, None]).reshape(-1)
+    return (target.response.reshape(-1, n_outputs) - target.centre).reshape(-1)
 
 
 def _start_order(target: Target) -> NDArray[np.uint32] | None:

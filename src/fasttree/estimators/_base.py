@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import contextmanager
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -94,46 +94,20 @@ class TableInputMixin(CheckedParametersMixin):
         tags.target_tags.multi_output = False
         return tags
 
-    def _read_table(
-        self, X: Any, sample_weight: NDArray[np.float64] | None, n_outputs: int = 1
-    ) -> EncodedTable:
-        """Return `X` encoded; `X` has been checked."""
-        if isinstance(X, EncodedTable):
-            for name in ("max_bins", "categorical_features"):
-                if getattr(self, name) is not None:
-                    raise ValueError(
-                        f"{name} must be None when X is an EncodedTable, got "
-                        f"{getattr(self, name)!r}; give it to EncodedTable.from_data"
-                    )
-            return X
-        options = {
-            "max_bins": self.max_bins,
-            "categorical_features": self.categorical_features,
-            "sample_weight": sample_weight,
-            "n_jobs": self.n_jobs,
-        }
-        if getattr(self, "honest", False):
-            # Rows are taken out of it and read again.
-            return EncodedTable.from_data(X, **options)
-        if self.splitter == "random":
-            return EncodedTable.for_drawn_splits(X, **options)
-        if self._samples_features():
-            return EncodedTable.from_data(X, **options)
-        in_tiles = plan.uses_tiles(
-            is_weighted=sample_weight is not None,
-            criterion=self.criterion,
-            n_outputs=n_outputs,
-        )
-        return EncodedTable.for_best_splits(X, **options, in_tiles=in_tiles)
+    _warns_of_a_column: ClassVar[bool] = True  # where y is (n_samples, 1)
 
-    def _samples_features(self) -> bool:
-        n = self.n_features_in_
-        return (
-            self.splitter == "best"
-            and self.max_leaf_nodes is None
-            and not getattr(self, "stability_report", False)
-            and resolve_max_features(self.max_features, n) < n
-        )
+    def _check_not_encoded(self, n_bins: int | None = None) -> None:
+        """Raise if a parameter speaks of encoding: X has been encoded already.
+
+        `n_bins` is the default of `max_bins`, which says nothing.
+        """
+        for name in ("max_bins", "categorical_features"):
+            value = getattr(self, name)
+            if not (value is None or (name == "max_bins" and value == n_bins)):
+                raise ValueError(
+                    f"{name} must be None when X is an EncodedTable, got {value!r}; "
+                    "give it to EncodedTable.from_data"
+                )
 
     def _check_data(
         self, X: Any, y: Any, *, y_numeric: bool, check_input: bool
@@ -181,7 +155,7 @@ class TableInputMixin(CheckedParametersMixin):
                 f"output only, got shape {y.shape}"
             )
         if y.ndim == 0 or (y.ndim == 2 and y.shape[1] == 1):
-            y = column_or_1d(y, warn=not several_allowed)
+            y = column_or_1d(y, warn=self._warns_of_a_column)
         check_consistent_length(X, y)
         return X, y
 

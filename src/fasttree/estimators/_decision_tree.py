@@ -19,9 +19,11 @@ from fasttree.ensemble import Ensemble
 from fasttree.estimators._base import (
     TableInputMixin,
     old_state_on_error,
+    resolve_max_features,
 )
 from fasttree.estimators._saving import SavableMixin, make_state
 from fasttree.labels import encode_labels
+from fasttree.table import EncodedTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from scipy import sparse
 
     from fasttree.model_state import ModelState
-    from fasttree.table import EncodedTable
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "splitter": [StrOptions({"best", "random"})],
@@ -76,8 +77,24 @@ def replace_deprecated(criterion: str) -> str:
     return "squared_error"
 
 
-def check_unordered(monotone: constraints.Monotone, table: EncodedTable) -> None:
-    """Check that what has no order is not constrained."""
+def resolve_constraints(
+    model: TableInputMixin,
+    table: EncodedTable,
+    labels: NDArray[Any] | None,
+    n_outputs: int,
+) -> constraints.Monotone | None:
+    """Return what `monotonic_cst` of a tree or forest asks of this training data.
+
+    `labels` are the classes of classification.
+    """
+    if model.monotonic_cst is not None and n_outputs > 1:
+        raise ValueError(
+            "monotonic_cst must be None for several outputs, which constraints do "
+            f"not support; y has {n_outputs} columns"
+        )
+    monotone = constraints.resolve(model.monotonic_cst, table.n_features, labels)
+    if monotone is None:
+        return None
     for f in np.flatnonzero(monotone.signs.any(axis=1)).tolist():
         if table.columns[f].is_categorical:
             names = table.feature_names
@@ -85,6 +102,7 @@ def check_unordered(monotone: constraints.Monotone, table: EncodedTable) -> None
                 "monotonic_cst must be 0 for categorical features, got a constraint "
                 f"for {f if names is None else names[f]!r}"
             )
+    return monotone
 
 
 class BaseDecisionTree(SavableMixin, TableInputMixin):
@@ -97,10 +115,44 @@ class BaseDecisionTree(SavableMixin, TableInputMixin):
         "check_input": metadata_routing.UNUSED
     }
 
+    _warns_of_a_column: ClassVar[bool] = False
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+    def _read_table(
+        self, X: Any, sample_weight: NDArray[np.float64] | None, n_outputs: int
+    ) -> EncodedTable:
+        """Return `X` encoded, as the tree will read it; `X` has been checked."""
+        if isinstance(X, EncodedTable):
+            self._check_not_encoded()
+            return X
+        options = {
+            "max_bins": self.max_bins,
+            "categorical_features": self.categorical_features,
+            "sample_weight": sample_weight,
+            "n_jobs": self.n_jobs,
+        }
+        if self.honest:
+            # Rows are taken out of it and read again.
+            return EncodedTable.from_data(X, **options)
+        if self.splitter == "random":
+            return EncodedTable.for_drawn_splits(X, **options)
+        n_features = self.n_features_in_
+        if (
+            self.max_leaf_nodes is None
+            and not self.stability_report
+            and resolve_max_features(self.max_features, n_features) < n_features
+        ):
+            return EncodedTable.from_data(X, **options)
+        in_tiles = plan.uses_tiles(
+            is_weighted=sample_weight is not None,
+            criterion=self.criterion,
+            n_outputs=n_outputs,
+        )
+        return EncodedTable.for_best_splits(X, **options, in_tiles=in_tiles)
 
     def _tree_params(
         self,
@@ -109,19 +161,10 @@ class BaseDecisionTree(SavableMixin, TableInputMixin):
         classes: list[NDArray[Any]],
         n_outputs: int,
     ) -> plan.GrowthParams:
-        n_features = table.n_features
-        if self.monotonic_cst is not None and n_outputs > 1:
-            raise ValueError(
-                "monotonic_cst must be None for several outputs, which constraints do "
-                f"not support; y has {n_outputs} columns"
-            )
         labels = classes[0] if classes else None
-        monotone = constraints.resolve(self.monotonic_cst, n_features, labels)
-        if monotone is not None:
-            check_unordered(monotone, table)
         return replace(
-            self._growth_params(n_rows, n_features),
-            monotone=monotone,
+            self._growth_params(n_rows, table.n_features),
+            monotone=resolve_constraints(self, table, labels, n_outputs),
             honest=self.honest,
             keeps_margins=self.stability_report,
         )

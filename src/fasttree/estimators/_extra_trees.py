@@ -8,7 +8,8 @@ from sklearn.utils._param_validation import StrOptions
 
 from fasttree.estimators._decision_tree import replace_deprecated
 from fasttree.estimators._extra_tree import ExtraTreeClassifier, ExtraTreeRegressor
-from fasttree.estimators._forest import CONSTRAINTS, ForestClassifier, ForestRegressor
+from fasttree.estimators._forest import ForestClassifier, ForestRegressor
+from fasttree.estimators._forest_fitting import CONSTRAINTS
 from fasttree.tree_checks import REGRESSION_CRITERIA
 
 if TYPE_CHECKING:
@@ -61,9 +62,12 @@ class ExtraTreesClassifier(ForestClassifier):
     warm_start : bool, default=False
         Whether `fit` keeps the trees and adds those that are missing. With an integer
         `random_state` they are those of a single `fit`, byte for byte.
-    class_weight : dict, {"balanced", "balanced_subsample"} or None, default=None
+    class_weight : dict, list of dict, {"balanced", "balanced_subsample"} or None, \
+default=None
         Weights of the classes. "balanced" makes them inverse to their frequency,
-        "balanced_subsample" to that among the rows of each tree.
+        "balanced_subsample" to that among the rows of each tree. Several outputs take
+        a list, a dict for each; the weights that a row has of its outputs are
+        multiplied.
     ccp_alpha : float, default=0.0
         Branches whose weighted decrease of impurity is at most this for each leaf
         that they add are pruned, weakest first; 0.0 prunes nothing.
@@ -101,12 +105,13 @@ class ExtraTreesClassifier(ForestClassifier):
         What the trees were made after.
     estimators_ : list of ExtraTreeClassifier
     classes_ : ndarray of shape (n_classes,)
+        A list of one for each output where there are several.
     n_classes_ : int
+        A list where there are several outputs.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only if the training data had names.
     n_outputs_ : int
-        1.
     schema_ : InputSchema
         How to read new rows.
     feature_importances_ : ndarray of shape (n_features_in_,)
@@ -115,6 +120,7 @@ class ExtraTreesClassifier(ForestClassifier):
     oob_score_ : float
         Only with `oob_score`, as is the next.
     oob_decision_function_ : ndarray of shape (n_samples, n_classes)
+        Or (n_samples, n_classes, n_outputs), where there are several outputs.
     """
 
     splitter: ClassVar[str] = "random"
@@ -126,6 +132,7 @@ class ExtraTreesClassifier(ForestClassifier):
         "monotonic_cst": ["array-like", dict, None],
         "class_weight": [
             dict,
+            list,
             StrOptions({"balanced", "balanced_subsample"}),
             None,
         ],
@@ -149,7 +156,7 @@ class ExtraTreesClassifier(ForestClassifier):
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
         warm_start: bool = False,
-        class_weight: Mapping[Any, float] | str | None = None,
+        class_weight: Mapping[Any, float] | list[Any] | str | None = None,
         ccp_alpha: float = 0.0,
         max_samples: float | None = None,
         monotonic_cst: ArrayLike | Mapping[Any, ArrayLike] | None = None,
@@ -275,7 +282,6 @@ default="squared_error"
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only if the training data had names.
     n_outputs_ : int
-        1.
     schema_ : InputSchema
         How to read new rows.
     feature_importances_ : ndarray of shape (n_features_in_,)
@@ -283,7 +289,7 @@ default="squared_error"
         Rows that each tree drew.
     oob_score_ : float
         Only with `oob_score`, as is the next.
-    oob_prediction_ : ndarray of shape (n_samples,)
+    oob_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
     """
 
     splitter: ClassVar[str] = "random"

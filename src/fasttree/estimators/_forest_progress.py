@@ -10,14 +10,15 @@ import numpy as np
 
 from fasttree import pruning
 from fasttree.forest import grow_trees
-from fasttree.joining import CompactTree
+from fasttree.joining import CompactTree, TreeList
 
 if TYPE_CHECKING:
     from typing import Any
 
     from numpy.typing import NDArray
 
-    from fasttree.estimators._forest import Forest
+    from fasttree.estimators._fit_tasks import FitTasks
+    from fasttree.estimators._forest_fitting import FittingMixin
     from fasttree.forest import ForestTrainer
     from fasttree.outofbag import OutOfBag
     from fasttree.tree import Tree
@@ -32,14 +33,15 @@ class Progress:
 
     def __init__(
         self,
-        forest: Forest,
+        forest: FittingMixin,
         trainer: ForestTrainer,
-        n_before: int,
+        before: TreeList,
         bag: OutOfBag | None,
         y: NDArray[Any],
+        tasks: FitTasks,
     ) -> None:
         self.forest, self.trainer, self.bag, self.y = forest, trainer, bag, y
-        self.n_before = n_before
+        self.before, self.n_before, self.tasks = before, len(before), tasks
         self.started = self.told = time.perf_counter()
         self.trees: dict[int, CompactTree] = {}
         self.n_bytes = 0
@@ -47,7 +49,7 @@ class Progress:
 
     def run(self, keys: list[int], n_threads: int) -> list[CompactTree]:
         """Return the trees of the first of `keys`."""
-        forest = self.forest
+        forest, self.keys = self.forest, keys
         step = len(keys)
         if forest.oob_tolerance is not None:
             step = ROUND
@@ -56,7 +58,7 @@ class Progress:
             for start in range(0, len(keys), step or 1):
                 self.first = start
                 part = keys[start : start + step]
-                grow_trees(self.trainer, part, n_threads, self.use, self.goes_on)
+                grow_trees(self.trainer, part, n_threads, self.use, self.begins)
                 if forest.oob_tolerance is not None and self.converged(scores):
                     break
                 if self.stopped:
@@ -80,7 +82,7 @@ class Progress:
     def use(self, position: int, tree: Tree, counts: NDArray[np.uint32] | None) -> None:
         """Take a tree that a thread has grown."""
         forest = self.forest
-        if getattr(forest, "ccp_alpha", 0.0) > 0.0:
+        if forest.ccp_alpha > 0.0:
             tree = pruning.prune(tree, float(forest.ccp_alpha))
         if self.bag is not None:
             assert counts is not None
@@ -92,17 +94,32 @@ class Progress:
             self.stopped |= self.n_bytes >= forest.max_bytes
         if forest.callback is not None and forest.callback(self.n_before + n_done):
             self.stopped = True
+        if self.tasks.end(self.first + position, self.attributes):
+            self.stopped = True
         if forest.verbose:
             self.tell(n_done)
 
-    def goes_on(self) -> bool:
+    def begins(self, position: int) -> bool:
         """Return whether another tree may be begun."""
         if self.stopped:
             return False
         if self.forest.max_time is not None and self.trees:
             elapsed = time.perf_counter() - self.started
             self.stopped |= elapsed >= self.forest.max_time
+        if not self.stopped:
+            self.tasks.begin(self.first + position)
         return not self.stopped
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what a forest of the trees that are there has beyond this one."""
+        there = sorted(self.trees)
+        origins = [(self.keys[position], self.trainer.draws) for position in there]
+        before = vars(self.forest).get("_origins", []) if self.n_before else []
+        return {
+            "_trees": self.before + TreeList([self.trees[i] for i in there]),
+            "_origins": [*before, *origins],
+            "_models": None,
+        }
 
     def converged(self, scores: list[float]) -> bool:
         """Return whether the out-of-bag score has changed little for some rounds."""

@@ -1,4 +1,4 @@
-"""What a model file says of a forest's draws, checked."""
+"""What a model file says of a forest: its draws, checked, and its out-of-bag arrays."""
 
 from __future__ import annotations
 
@@ -7,10 +7,92 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fasttree.encoding import MAX_ROWS
+from fasttree.estimators._saving import SavableMixin, make_state
 from fasttree.forest import Bootstrap, RowDraws
+from fasttree.joining import TreeList
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from fasttree.ensemble import Ensemble
+    from fasttree.model_state import ModelState
+
+_OOB_ARRAYS = (
+    "oob_decision_function_",
+    "oob_prediction_",
+    "_conformity",
+    "_residuals",
+)
+
+
+class ForestStateMixin(SavableMixin):
+    """A forest as plain data."""
+
+    def _to_state(self) -> ModelState:
+        # Forests that were merged have drawn in several ways.
+        ways = {id(draws): draws for _, draws in self._origins if draws is not None}
+        numbers = {way: number for number, way in enumerate(ways)}
+        attributes: dict[str, Any] = {
+            "max_features": self._max_features,
+            "n_rows": self._n_rows,
+            "keys": [key for key, _ in self._origins],
+            "way_of": [numbers.get(id(draws), -1) for _, draws in self._origins],
+            "ways": [],
+        }
+        arrays = {}
+        for number, draws in enumerate(ways.values()):
+            bootstrap = draws.bootstrap
+            attributes["ways"].append(
+                {
+                    "n_rows": draws.n_rows,
+                    "n_draws": bootstrap.n_draws,
+                    "n_groups": bootstrap.n_groups,
+                    "balances": bootstrap.balances,
+                }
+            )
+            arrays[f"weights_{number}"] = bootstrap.weights
+            arrays[f"group_of_{number}"] = bootstrap.group_of
+        if hasattr(self, "_least_spread"):
+            attributes["least_spread"] = self._least_spread
+        if hasattr(self, "oob_score_"):
+            attributes["oob_score"] = float(self.oob_score_)
+        for name in _OOB_ARRAYS:
+            arrays[name] = getattr(self, name, None)
+        return make_state(
+            self,
+            self._ensemble,
+            attributes=attributes,
+            arrays={name: value for name, value in arrays.items() if value is not None},
+        )
+
+    def _take_state(self, state: ModelState, ensemble: Ensemble) -> None:
+        kept, arrays = state.attributes, state.arrays
+        self._max_features = check_size(kept["max_features"], 2**31)
+        self._n_rows = check_size(kept["n_rows"], MAX_ROWS)
+        ways = [
+            restore_draws(way, arrays, number)
+            for number, way in enumerate(kept["ways"])
+        ]
+        if any(way.n_rows != self._n_rows for way in ways):
+            raise ValueError("draws must be of the rows of training")
+        self._origins = [
+            (
+                check_size(key, 2**64),
+                None if way == -1 else ways[check_size(way, 2**31)],
+            )
+            for key, way in zip(kept["keys"], kept["way_of"], strict=True)
+        ]
+        if "least_spread" in kept:
+            self._least_spread = float(kept["least_spread"])
+        if "oob_score" in kept:
+            self.oob_score_ = kept["oob_score"]
+        for name in _OOB_ARRAYS:
+            if name in arrays:
+                setattr(self, name, arrays[name])
+        if len(self._origins) != len(ensemble):
+            raise ValueError("keys must be those of the trees")
+        self._trees = TreeList([ensemble])
+        self.estimator_ = self._make_tree()
 
 
 def check_size(value: Any, limit: int) -> int:
