@@ -20,14 +20,8 @@ from fasttree import (
     RandomForestRegressor,
 )
 from fasttree.forest import Bootstrap, RowDraws
+from forest_classes import CLASSIFIERS, FORESTS, REGRESSORS
 
-FORESTS = [
-    RandomForestClassifier,
-    RandomForestRegressor,
-    ExtraTreesClassifier,
-    ExtraTreesRegressor,
-]
-CLASSIFIERS, REGRESSORS = FORESTS[::2], FORESTS[1::2]
 WEIGHTS = {
     f"check_sample_weight_equivalence_on_{kind}_data": "weights drive the bootstrap"
     for kind in ("dense", "sparse")

@@ -10,19 +10,10 @@ from sklearn.metrics import accuracy_score, r2_score
 
 import fasttree
 from fasttree import (
-    ExtraTreesClassifier,
-    ExtraTreesRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
-
-FORESTS = [
-    RandomForestClassifier,
-    RandomForestRegressor,
-    ExtraTreesClassifier,
-    ExtraTreesRegressor,
-]
-CLASSIFIERS, REGRESSORS = FORESTS[::2], FORESTS[1::2]
+from forest_classes import CLASSIFIERS, FORESTS, REGRESSORS
 
 
 def data(forest, n_rows=500, seed=0, sizes=(2, 2)):
