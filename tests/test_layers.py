@@ -31,6 +31,7 @@ MODULES = [
     "ensemble",
     "joining",
     "constraints",
+    "records",
     "growth",
     "target",
     "sampling",

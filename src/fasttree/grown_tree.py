@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fasttree import constraints, growth
+from fasttree import constraints
 from fasttree._kernels import predict
+from fasttree.records import MARGIN_DTYPE
 from fasttree.target import BINARY, CLASSES, LABELS, REGRESSION, SUMS, Target
 from fasttree.tree import Tree
 
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fasttree.plan import GrowthParams
+    from fasttree.records import Grown
     from fasttree.table import EncodedTable
 
 
 def to_tree(
-    grown: growth.Grown, table: EncodedTable, target: Target, params: GrowthParams
+    grown: Grown, table: EncodedTable, target: Target, params: GrowthParams
 ) -> Tree:
     nodes = grown.nodes
     is_leaf = nodes["left"] < 0
@@ -68,11 +70,11 @@ def to_tree(
     )
 
 
-def _margins(grown: growth.Grown, target: Target) -> dict[str, Any]:
+def _margins(grown: Grown, target: Target) -> dict[str, Any]:
     """Return the gains of score as decreases of impurity, if margins were kept."""
     if grown.margins is None:
         return {}
-    margins = {name: grown.margins[name] for name in growth.MARGIN_DTYPE.names or ()}
+    margins = {name: grown.margins[name] for name in MARGIN_DTYPE.names or ()}
     for name in ("gain", "runner_up_gain"):
         decrease = margins[name]
         if target.kind in (REGRESSION, SUMS):
@@ -88,7 +90,7 @@ def _margins(grown: growth.Grown, target: Target) -> dict[str, Any]:
 
 
 def _value_payload(
-    grown: growth.Grown,
+    grown: Grown,
     target: Target,
     is_leaf: NDArray[np.bool_],
     monotone: constraints.Monotone | None,

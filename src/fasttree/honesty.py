@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fasttree import growth, plan, pruning
+from fasttree import plan, pruning
 from fasttree._kernels import predict
 from fasttree.grown_tree import to_tree
+from fasttree.records import JOB_DTYPE, NODE_DTYPE, Pieces
 from fasttree.tree import Tree
 from fasttree.tree_checks import MARGIN_FIELDS, NO_CHILD
 
@@ -91,7 +92,7 @@ def refill(
     record_of_node, (records, leaf_class, leaf_weight, _) = _measure(
         route, leaf_of_row, target, params
     )
-    nodes = records.view(growth.NODE_DTYPE)
+    nodes = records.view(NODE_DTYPE)
     nodes["feature"][record_of_node] = splits["feature"]
     nodes["missing_left"][record_of_node] = splits["missing_left"]
     bits, starts = _sets_in_order(splits, np.argsort(record_of_node))
@@ -99,7 +100,7 @@ def refill(
     nodes["threshold"][record_of_node] = splits["threshold"]
     part = (records, leaf_class, leaf_weight, bits)
     only = np.zeros(n_nodes, np.int32)
-    pieces = growth.Pieces([part], only, record_of_node, record_of_node + 1)
+    pieces = Pieces([part], only, record_of_node, record_of_node + 1)
     refilled = to_tree(pieces.join(), table, target, params)
     if not tree.has_margins:
         return refilled
@@ -203,7 +204,7 @@ def _measure(
         rows.reshape(-1, n_rows)[:] = np.take_along_axis(by_order, order, axis=1)
         before = np.cumsum(np.bincount(node_of_row, minlength=n_nodes + 1))
         begins = np.append(0, before)[nodes]
-        jobs = np.zeros(len(nodes), growth.JOB_DTYPE)
+        jobs = np.zeros(len(nodes), JOB_DTYPE)
         problem.measure(
             begins,
             begins + sizes[nodes],

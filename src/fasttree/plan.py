@@ -12,6 +12,7 @@ from fasttree import constraints, growth, sampling, threads
 from fasttree._kernels import grow as kernels
 from fasttree._kernels import prepare
 from fasttree.encoding import Workspaces
+from fasttree.records import FEATURE_DTYPE
 from fasttree.target import BINARY, REGRESSION, SUMS, Target
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def make_plan(
         n_outputs=target.n_outputs,
     )
     signs = signs_of(params, n_features)
-    features = np.zeros(n_features, growth.FEATURE_DTYPE)
+    features = np.zeros(n_features, FEATURE_DTYPE)
     tile_of = np.full(n_features, -1, np.int32)
     keys = sampling.keys_by_row(table, n_threads) if drawn else None
     tiled: list[int] = []
@@ -197,7 +198,7 @@ def make_measure(
     return _make_problem(
         target,
         params,
-        np.zeros(n_features, growth.FEATURE_DTYPE),
+        np.zeros(n_features, FEATURE_DTYPE),
         rows,
         n_rows,
         np.zeros((0, 0), np.uint64),

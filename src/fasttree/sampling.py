@@ -16,7 +16,7 @@ from fasttree import threads
 from fasttree._kernels import encode, prepare
 from fasttree._kernels import forest as kernels
 from fasttree.encoding import KeyColumn, ValueColumn, encode_keys
-from fasttree.growth import FEATURE_DTYPE
+from fasttree.records import FEATURE_DTYPE
 from fasttree.tree import Tree
 
 if TYPE_CHECKING:

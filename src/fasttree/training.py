@@ -21,6 +21,7 @@ from fasttree.plan import (
     samples_features,
     signs_of,
 )
+from fasttree.records import NODE_DTYPE, Pieces
 from fasttree.target import (
     BINARY,
     CLASSES,
@@ -333,10 +334,10 @@ class SharedTarget:
         if target.n_outputs == 1 and self.params.monotone is None:
             return sampling.take_tree(space, target, table.n_features)
         records = space.take_records()
-        n_nodes = len(records[0]) // growth.NODE_DTYPE.itemsize
+        n_nodes = len(records[0]) // NODE_DTYPE.itemsize
         bounds = np.array([0, n_nodes], np.int64)
         part = np.zeros(1, np.int32)
-        pieces = growth.Pieces([records], part, bounds[:1], bounds[1:])
+        pieces = Pieces([records], part, bounds[:1], bounds[1:])
         return to_tree(pieces.join(), table, target, self.params)
 
     def balanced_units(

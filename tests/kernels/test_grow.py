@@ -6,17 +6,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import reference_growth as reference
-from fasttree import growth
 from fasttree._kernels import grow, prepare, probes
+from fasttree.records import (
+    COUNT_DTYPE,
+    FEATURE_DTYPE,
+    JOB_DTYPE,
+    NODE_DTYPE,
+    SPLIT_DTYPE,
+)
 
 
 def test_struct_layouts():
     sizes = {
-        "job": growth.JOB_DTYPE.itemsize,
-        "count": growth.COUNT_DTYPE.itemsize,
-        "split": growth.SPLIT_DTYPE.itemsize,
-        "node": growth.NODE_DTYPE.itemsize,
-        "feature": growth.FEATURE_DTYPE.itemsize,
+        "job": JOB_DTYPE.itemsize,
+        "count": COUNT_DTYPE.itemsize,
+        "split": SPLIT_DTYPE.itemsize,
+        "node": NODE_DTYPE.itemsize,
+        "feature": FEATURE_DTYPE.itemsize,
     }
     assert sizes == grow.LAYOUT
 
@@ -155,15 +161,15 @@ def test_histograms_equal_a_recount(n_classes):
     problem, codes, rows, label, value = tile_problem(n_classes)
     n_tiles, words = 2, {0: 512, 2: 256, 3: 128 * 3}[n_classes]
     histograms = np.full((2, n_tiles, 8 * words), 77, np.uint64)
-    jobs = np.zeros(0, growth.JOB_DTYPE)
+    jobs = np.zeros(0, JOB_DTYPE)
     selected = np.zeros((0, codes.shape[1]), np.uint8)
-    splits = np.zeros(1, growth.SPLIT_DTYPE)
+    splits = np.zeros(1, SPLIT_DTYPE)
     middle = 120
-    counts = np.array([(0, len(rows), 0, -1), (0, middle, 1, 0)], growth.COUNT_DTYPE)
+    counts = np.array([(0, len(rows), 0, -1), (0, middle, 1, 0)], COUNT_DTYPE)
     for tile in range(n_tiles):
         problem.search_tile(
             tile,
-            np.zeros(growth.JOB_DTYPE.itemsize, np.uint8),
+            np.zeros(JOB_DTYPE.itemsize, np.uint8),
             np.zeros((len(jobs), 0), np.int64),
             selected,
             splits.view(np.uint8),

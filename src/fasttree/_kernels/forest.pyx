@@ -547,7 +547,7 @@ cdef class Growth:
         memset(&part.arena, 0, sizeof(Arena))
 
     def take_records(self):
-        """Return the records of the tree that was grown last, as `growth.Pieces` do."""
+        """Return the records of the tree that was grown last, as `records.Pieces` do."""
         cdef Arena* arena = &self.g.arena
         cdef int64_t i
         cdef NodeRecord* record
