@@ -65,6 +65,7 @@ KERNELS = [
     "bits",
     "flags",
     "scan",
+    "scan_categories",
     "cells",
     "draw",
     "subtree",

@@ -18,7 +18,8 @@ from libc.stdlib cimport calloc, free, qsort
 from fasttree._kernels.bits cimport trailing_zeros
 from fasttree._kernels.histogram cimport fasttree_prefetch
 from fasttree._kernels.impurity cimport score_binary, score_sums
-from fasttree._kernels.scan cimport Run, compare_runs
+from fasttree._kernels.scan cimport Run
+from fasttree._kernels.scan_categories cimport compare_runs
 from fasttree._kernels.types cimport (
     BINARY,
     Limits,

@@ -58,14 +58,8 @@ from fasttree._kernels.outputs cimport measure_node, part_orders
 from fasttree._kernels.partition cimport Parted, partition_entries, partition_tile
 from fasttree._kernels.random cimport child_key, draw_below
 from fasttree._kernels.records cimport Arena, NodeRecord, arena_free, reserve_nodes
-from fasttree._kernels.scan cimport (
-    Run,
-    Scratch,
-    is_constant,
-    mark_left,
-    scan_categories,
-    scan_entries,
-)
+from fasttree._kernels.scan cimport Run, Scratch, is_constant, scan_entries
+from fasttree._kernels.scan_categories cimport mark_left, scan_categories
 from fasttree._kernels.subtree cimport (
     LOCAL_ROWS,
     Workspace,

@@ -15,7 +15,7 @@ from fasttree._kernels.draw cimport narrow_or_wide
 from fasttree._kernels.grower cimport Grower
 from fasttree._kernels.histogram cimport fasttree_prefetch
 from fasttree._kernels.records cimport Arena, NodeRecord, reserve_words
-from fasttree._kernels.scan cimport mark_left
+from fasttree._kernels.scan_categories cimport mark_left
 from fasttree._kernels.types cimport (
     ABSOLUTE,
     CLASSES,

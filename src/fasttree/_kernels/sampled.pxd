@@ -50,7 +50,8 @@ from fasttree._kernels.parting cimport (
 )
 from fasttree._kernels.random cimport child_key, draw_below
 from fasttree._kernels.records cimport NodeRecord, reserve_nodes
-from fasttree._kernels.scan cimport is_constant, scan_categories, scan_entries
+from fasttree._kernels.scan cimport is_constant, scan_entries
+from fasttree._kernels.scan_categories cimport scan_categories
 from fasttree._kernels.subtree cimport Frame, emit_payload, must_be_leaf
 from fasttree._kernels.types cimport (
     ABSOLUTE,

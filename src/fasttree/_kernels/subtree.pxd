@@ -49,13 +49,8 @@ from fasttree._kernels.records cimport (
     reserve_payload,
     reserve_words,
 )
-from fasttree._kernels.scan cimport (
-    Run,
-    Scratch,
-    is_constant,
-    mark_left,
-    scan_categories,
-)
+from fasttree._kernels.scan cimport Run, Scratch, is_constant
+from fasttree._kernels.scan_categories cimport mark_left, scan_categories
 from fasttree._kernels.types cimport (
     ABSOLUTE,
     BINARY,
