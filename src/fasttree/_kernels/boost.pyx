@@ -10,7 +10,7 @@ from libc.string cimport memset
 import numpy as np
 
 from fasttree._kernels.boost_engine cimport (
-    MAX_REFIT_CELLS, ROW_BLOCK, Engine, Leaf, Node, Slot, n_chunks
+    MAX_REFIT_CELLS, MOVE_BLOCK, ROW_BLOCK, Engine, Leaf, Node, Slot, n_chunks
 )
 from fasttree._kernels.boost_gradients cimport (
     QUERIES, GradientTask, RankTask, SampleTask, drop_chunk, gradient_chunk, list_chunk,
@@ -180,7 +180,8 @@ cdef class Booster:
         e.block_sums = <BlockSums*>self.new(
             (blocks * (ROW_BLOCK // BLOCK) + 1) * sizeof(BlockSums), False)
         e.block_totals = <uint64_t*>self.new(blocks * sizeof(uint64_t), False)
-        e.block_left = <int64_t*>self.new(blocks * sizeof(int64_t), False)
+        e.block_left = <int64_t*>self.new(
+            n_chunks(n_rows, MOVE_BLOCK) * sizeof(int64_t), False)
         for i in range(2):
             e.rows[i] = <uint32_t*>self.new(n_rows * sizeof(uint32_t), False)
             e.stat[i] = <uint64_t*>self.new(n_rows * sizeof(uint64_t), False)

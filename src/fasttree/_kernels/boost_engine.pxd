@@ -14,7 +14,10 @@ from fasttree._kernels.team cimport Team
 
 cdef enum:
     ROW_BLOCK = 16384          # rows of a chunk, a whole number of BLOCKs
+    MOVE_BLOCK = 4096          # rows of a chunk that are moved to the children
     PART_ROWS = 4096           # least rows of a chunk that are counted
+    MANY_ROWS = 32768          # from here on, workers divide a leaf's rows, not its tiles
+    FEW_ROWS = 256             # up to here, rows leave a parent's sums one by one
     MAX_REFIT_CELLS = 1048576  # sums of leaves times blocks
 
 # A column of a tile.
@@ -113,6 +116,7 @@ cdef struct Engine:
     uint64_t* bins             # (n_workers, 8 * n_panels, 8, 256), zero between uses
     uint8_t* dirty             # (n_workers, n_panels)
     int64_t n_parts            # chunks of the rows that are counted
+    int64_t tiles_of_chunk     # where they are not divided
     # Interaction constraints: groups by feature, and each leaf's live groups.
     int64_t n_groups
     const uint8_t* groups      # (n_groups, n_features)

@@ -3,7 +3,9 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from fasttree._kernels.boost_engine cimport ROW_BLOCK, Engine, Leaf, Node
+from fasttree._kernels.boost_engine cimport (
+    MOVE_BLOCK, ROW_BLOCK, Engine, Leaf, Node
+)
 from fasttree._kernels.gradient_histogram cimport LOOK_AHEAD, PANEL_TILES
 from fasttree._kernels.histogram cimport fasttree_prefetch
 from fasttree._kernels.objective cimport BLOCK, round_block, sum_block
@@ -44,8 +46,8 @@ cdef inline void round_chunk(void* context, int64_t chunk, int worker) noexcept 
 cdef inline void side_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
     """Note which rows of the parent go left."""
     cdef Engine* e = <Engine*>context
-    cdef int64_t start = chunk * ROW_BLOCK, n = e.parent.n
-    cdef int64_t stop = min(start + ROW_BLOCK, n), i, count = 0
+    cdef int64_t start = chunk * MOVE_BLOCK, n = e.parent.n
+    cdef int64_t stop = min(start + MOVE_BLOCK, n), i, count = 0
     cdef const uint8_t* column = e.split_column
     cdef const uint8_t* table = e.table
     cdef uint8_t* side = e.side + e.parent.begin
@@ -69,8 +71,8 @@ cdef inline void side_chunk(void* context, int64_t chunk, int worker) noexcept n
 cdef inline void move_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
     """Move the rows of the parent to the other buffer, left ones first."""
     cdef Engine* e = <Engine*>context
-    cdef int64_t start = chunk * ROW_BLOCK, n = e.parent.n
-    cdef int64_t stop = min(start + ROW_BLOCK, n), i, at
+    cdef int64_t start = chunk * MOVE_BLOCK, n = e.parent.n
+    cdef int64_t stop = min(start + MOVE_BLOCK, n), i, at
     cdef int64_t left = e.block_left[chunk]
     cdef int64_t right = e.to_right + start - left, step
     cdef const uint8_t* side = e.side + e.parent.begin
@@ -101,6 +103,36 @@ cdef inline void move_chunk(void* context, int64_t chunk, int worker) noexcept n
             out[at] = rows[i]
             left += step
             right += 1 - step
+
+
+cdef inline void move_rows(Engine* e) noexcept nogil:
+    """Move the rows of the parent in one pass, those of the right side from its end.
+
+    Their order matters to nothing but the cache; it ascends or descends in a leaf.
+    """
+    cdef int64_t n = e.parent.n, i, left = 0, right = n - 1, step
+    cdef const uint8_t* column = e.split_column
+    cdef const uint8_t* table = e.table
+    cdef const uint32_t* rows = e.rows[e.parent.buffer] + e.parent.begin
+    cdef const uint64_t* stat = e.stat[e.parent.buffer] + e.parent.begin
+    cdef uint32_t* out = e.rows[1 - e.parent.buffer] + e.parent.begin
+    cdef uint64_t* stat_out = e.stat[1 - e.parent.buffer] + e.parent.begin
+    cdef bint in_order = e.parent.in_order
+    cdef uint32_t row
+    # Each row is written to both ends: what is wrong is written over.
+    for i in range(n):
+        if in_order:
+            row = <uint32_t>i
+        else:
+            row = rows[i]
+            if i + LOOK_AHEAD < n:
+                fasttree_prefetch(column + rows[i + LOOK_AHEAD])
+        step = table[column[row]]
+        out[left] = out[right] = row
+        stat_out[left] = stat_out[right] = stat[i]
+        left += step
+        right -= 1 - step
+    e.to_right = left
 
 
 cdef inline int32_t find_leaf(

@@ -8,7 +8,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fasttree._kernels.boost_engine cimport (
-    PART_ROWS, Engine, Leaf, Slot, view_of
+    FEW_ROWS, MANY_ROWS, PART_ROWS, Engine, Leaf, Slot, n_chunks, view_of
 )
 from fasttree._kernels.gradient_histogram cimport (
     PANEL_TILES, TILE_BINS, TILE_COLUMNS, sum_gradients
@@ -51,74 +51,141 @@ cdef inline int64_t width_of(const Engine* e, int64_t panel) noexcept nogil:
     return e.last_width if panel == e.n_panels - 1 else <int64_t>PANEL_TILES
 
 
+cdef inline void count_tiles(
+    const Engine* e, int64_t panel, int64_t tile, int64_t taken, int64_t start,
+    int64_t stop, uint64_t* block, uint64_t* bins
+) noexcept nogil:
+    """Sum some rows of the small child, or the root, over tiles of a panel."""
+    cdef int64_t width = width_of(e, panel), n_columns
+    cdef const uint64_t* tiles = e.tiles + panel * PANEL_TILES * e.n_rows + tile
+    cdef const Leaf* leaf = e.small
+    n_columns = min(taken * TILE_COLUMNS,
+                    e.n_slots - (panel * PANEL_TILES + tile) * TILE_COLUMNS)
+    sum_gradients(
+        tiles + start * width if leaf.in_order else tiles, width, taken, n_columns,
+        NULL if leaf.in_order else e.rows[leaf.buffer] + leaf.begin + start,
+        e.stat[leaf.buffer] + leaf.begin + start, stop - start, block, bins)
+
+
 cdef inline void count_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
-    """Sum some rows of the small child, or the root, over a panel's columns."""
+    """Sum a part of the rows in one panel."""
     cdef Engine* e = <Engine*>context
     cdef int64_t panel = chunk // e.n_parts, part = chunk % e.n_parts
-    cdef int64_t width = width_of(e, panel)
-    cdef const uint64_t* tiles = e.tiles + panel * PANEL_TILES * e.n_rows
-    cdef const Leaf* leaf = e.small
-    cdef int64_t rows = (leaf.n + e.n_parts - 1) // e.n_parts
-    cdef int64_t start = min(part * rows, leaf.n), stop = min(start + rows, leaf.n)
+    cdef int64_t n = e.small.n, rows = (n + e.n_parts - 1) // e.n_parts
+    cdef int64_t start = min(part * rows, n), stop = min(start + rows, n)
     e.dirty[worker * e.n_panels + panel] = 1
-    sum_gradients(
-        tiles + start * width if leaf.in_order else tiles, width,
-        min(<int64_t>(PANEL_TILES * TILE_COLUMNS),
-            e.n_slots - panel * PANEL_TILES * TILE_COLUMNS),
-        NULL if leaf.in_order else e.rows[leaf.buffer] + leaf.begin + start,
-        e.stat[leaf.buffer] + leaf.begin + start, stop - start,
-        e.spaces[worker].block,
+    count_tiles(
+        e, panel, 0, width_of(e, panel), start, stop, e.spaces[worker].block,
         e.bins + (worker * e.n_panels + panel) * PANEL_TILES * TILE_COLUMNS * TILE_BINS)
 
 
-cdef inline void gather_bins(
-    Engine* e, int64_t tile, uint64_t* cells, uint64_t* parent
+cdef inline void take_bins(
+    const Engine* e, int64_t tile, uint64_t* bins, uint64_t* cells, bint first
 ) noexcept nogil:
-    """Move the workers' bins of a tile to a leaf's cells, and off its parent's."""
-    cdef int64_t panel = tile // PANEL_TILES, j, b, worker
+    """Move the bins of a tile to a leaf's cells, or add them, and clear them."""
+    cdef int64_t j, b
     cdef const Slot* slot
-    cdef uint64_t* bins
     cdef uint64_t* target
-    cdef bint first
     for j in range(TILE_COLUMNS):
         slot = e.slots + tile * TILE_COLUMNS + j
         if slot.n_bins == 0:
             # Bin 0 of a byte that no column has is never read.
             continue
         target = cells + slot.offset
-        first = True
-        for worker in range(e.team.n_workers):
-            if not e.dirty[worker * e.n_panels + panel]:
-                continue
-            bins = (e.bins + ((worker * e.n_panels * PANEL_TILES + tile) * TILE_COLUMNS
-                              + j) * TILE_BINS)
-            if first:
-                memcpy(target, bins, slot.n_bins * sizeof(uint64_t))
-            else:
-                for b in range(slot.n_bins):
-                    target[b] += bins[b]
-            memset(bins, 0, slot.n_bins * sizeof(uint64_t))
-            first = False
-        if parent != NULL:
+        if first:
+            memcpy(target, bins + j * TILE_BINS, slot.n_bins * sizeof(uint64_t))
+        else:
             for b in range(slot.n_bins):
-                parent[slot.offset + b] -= target[b]
+                target[b] += bins[j * TILE_BINS + b]
+        memset(bins + j * TILE_BINS, 0, slot.n_bins * sizeof(uint64_t))
 
 
-cdef inline void split_chunk(void* context, int64_t tile, int worker) noexcept nogil:
-    """Scan the children of a split, or the root, in one tile."""
-    cdef Engine* e = <Engine*>context
-    cdef ScanSpace* space = e.spaces + worker
-    cdef uint64_t* small = e.pool + e.small.cells * e.n_cells
-    cdef uint64_t* large = NULL
-    if e.keep_large:
-        large = e.pool + e.large.cells * e.n_cells
-    gather_bins(e, tile, small, large)
+cdef inline void subtract(
+    const Engine* e, int64_t tile, uint64_t* cells, const uint64_t* less
+) noexcept nogil:
+    cdef const Slot* slots = e.slots + tile * TILE_COLUMNS
+    cdef int64_t b, start = slots[0].offset, stop = start, j
+    for j in range(TILE_COLUMNS):
+        if slots[j].n_bins:
+            stop = slots[j].offset + slots[j].n_bins
+    for b in range(start, stop):
+        cells[b] -= less[b]
+
+
+cdef inline void scan_children(
+    Engine* e, int64_t tile, const uint64_t* small, const uint64_t* large,
+    ScanSpace* space
+) noexcept nogil:
     if e.scan_small:
         scan_tile(e, tile, small, e.small, e.mask[0] if e.masked else NULL, False,
                   space, e.found + tile)
     if e.scan_large:
         scan_tile(e, tile, large, e.large, e.mask[1] if e.masked else NULL, False,
                   space, e.found + e.n_tiles + tile)
+
+
+cdef inline void split_chunk(void* context, int64_t tile, int worker) noexcept nogil:
+    """Add up the workers' bins of a tile, and scan the children of a split there."""
+    cdef Engine* e = <Engine*>context
+    cdef int64_t panel = tile // PANEL_TILES, other
+    cdef uint64_t* small = e.pool + e.small.cells * e.n_cells
+    cdef uint64_t* large = NULL
+    cdef bint first = True
+    for other in range(e.team.n_workers):
+        if e.dirty[other * e.n_panels + panel]:
+            take_bins(e, tile, e.bins + (other * e.n_panels * PANEL_TILES + tile)
+                      * TILE_COLUMNS * TILE_BINS, small, first)
+            first = False
+    if e.keep_large:
+        large = e.pool + e.large.cells * e.n_cells
+        subtract(e, tile, large, small)
+    scan_children(e, tile, small, large, e.spaces + worker)
+
+
+cdef inline void subtract_rows(
+    const Engine* e, int64_t tile, const uint64_t* codes, int64_t width,
+    uint64_t* cells
+) noexcept nogil:
+    """Take the rows of the small child off the sums of a tile; `codes` are its own."""
+    cdef const Leaf* leaf = e.small
+    cdef const uint32_t* rows = e.rows[leaf.buffer] + leaf.begin
+    cdef const uint64_t* stat = e.stat[leaf.buffer] + leaf.begin
+    cdef const Slot* slots = e.slots + tile * TILE_COLUMNS
+    cdef int64_t i, j, n = min(<int64_t>TILE_COLUMNS, e.n_slots - tile * TILE_COLUMNS)
+    cdef uint64_t word
+    for i in range(leaf.n):
+        word = codes[rows[i] * width]
+        for j in range(n):
+            cells[slots[j].offset + (word & 255)] -= stat[i]
+            word >>= 8
+
+
+cdef inline void tiles_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
+    """Sum the small child in some tiles of a panel, and scan both children there."""
+    cdef Engine* e = <Engine*>context
+    cdef ScanSpace* space = e.spaces + worker
+    cdef uint64_t* small = e.pool + e.small.cells * e.n_cells
+    cdef uint64_t* large = NULL
+    # One panel's: they stay in the worker's cache.
+    cdef uint64_t* bins = e.bins + worker * e.n_panels * (
+        PANEL_TILES * TILE_COLUMNS * TILE_BINS)
+    cdef int64_t tile = chunk * e.tiles_of_chunk, panel = tile // PANEL_TILES, t
+    cdef int64_t width = width_of(e, panel), first = tile % PANEL_TILES
+    cdef int64_t taken = min(width - first, e.tiles_of_chunk)
+    cdef bint by_rows = e.keep_large and not e.scan_small and e.small.n < FEW_ROWS
+    cdef const uint64_t* codes = e.tiles + panel * PANEL_TILES * e.n_rows + first
+    if e.keep_large:
+        large = e.pool + e.large.cells * e.n_cells
+    if not by_rows:
+        count_tiles(e, panel, first, taken, 0, e.small.n, space.block, bins)
+    for t in range(min(taken, e.n_tiles - tile)):
+        if by_rows:
+            subtract_rows(e, tile + t, codes + t, width, large)
+        else:
+            take_bins(e, tile + t, bins + t * TILE_COLUMNS * TILE_BINS, small, True)
+            if e.keep_large:
+                subtract(e, tile + t, large, small)
+        scan_children(e, tile + t, small, large, space)
 
 
 cdef inline void choose_features(Engine* e, const Leaf* leaf, uint8_t* mask) noexcept nogil:
@@ -249,12 +316,21 @@ cdef inline void count_and_scan(Engine* e) noexcept nogil:
             choose_features(e, e.small, e.mask[0])
         if e.scan_large:
             choose_features(e, e.large, e.mask[1])
-    e.n_parts = 1
-    if e.team.n_workers > 1:
-        e.n_parts = max(<int64_t>1, min(e.small.n // PART_ROWS, 4 * e.team.n_workers))
-    share(&e.team, e.n_parts * e.n_panels, count_chunk, e)
-    share(&e.team, e.n_tiles, split_chunk, e)
-    memset(e.dirty, 0, e.team.n_workers * e.n_panels)
+    if e.team.n_workers > 1 and e.n_panels < 2 * e.team.n_workers and (
+            e.small.n >= MANY_ROWS):
+        # Workers that divide the tiles of few panels would read the same lines.
+        e.n_parts = min(e.small.n // PART_ROWS, 4 * e.team.n_workers)
+        share(&e.team, e.n_parts * e.n_panels, count_chunk, e)
+        share(&e.team, e.n_tiles, split_chunk, e)
+        memset(e.dirty, 0, e.team.n_workers * e.n_panels)
+    else:
+        e.tiles_of_chunk = PANEL_TILES
+        if e.n_panels == 1:
+            e.tiles_of_chunk = e.last_width
+        while e.tiles_of_chunk > 1 and e.team.n_workers > 1 and (
+                n_chunks(e.n_tiles, e.tiles_of_chunk) < 2 * e.team.n_workers):
+            e.tiles_of_chunk //= 2
+        share(&e.team, n_chunks(e.n_tiles, e.tiles_of_chunk), tiles_chunk, e)
     if e.scan_small:
         keep_best(e, e.small, 0)
     else:

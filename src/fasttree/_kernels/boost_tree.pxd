@@ -1,7 +1,7 @@
 """One boosted tree, in one call.
 
 Each split moves the rows of a leaf and their gradients to the leaf's children in a
-second buffer, stably. Everything that reaches a tree is a sum of integers, or of floats
+second buffer. Everything that reaches a tree is a sum of integers, or of floats
 in an order that neither workers nor blocks change.
 """
 
@@ -10,10 +10,11 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fasttree._kernels.boost_engine cimport (
-    MAX_REFIT_CELLS, ROW_BLOCK, Engine, Leaf, Limits, Node, n_chunks, view_of
+    MAX_REFIT_CELLS, MOVE_BLOCK, ROW_BLOCK, Engine, Leaf, Limits, Node, n_chunks, view_of
 )
 from fasttree._kernels.boost_rows cimport (
-    mark_chunk, move_chunk, refit_chunk, round_chunk, side_chunk, sum_chunk, walk_chunk
+    mark_chunk, move_chunk, move_rows, refit_chunk, round_chunk, side_chunk, sum_chunk,
+    walk_chunk
 )
 from fasttree._kernels.boost_splits cimport (
     can_split, count_alone, count_and_scan, pop, release, take_place
@@ -194,7 +195,7 @@ cdef inline void split_leaf(Engine* e, int32_t at) noexcept nogil:
     cdef Leaf* right = e.leaves + e.n_leaves
     cdef Node* node = e.nodes + left.node
     cdef const Feature* feature = e.features + left.split.feature
-    cdef int64_t blocks = n_chunks(left.n, ROW_BLOCK), b, count, place
+    cdef int64_t blocks = n_chunks(left.n, MOVE_BLOCK), b, count, place
     cdef bint is_last = e.n_leaves + 1 >= e.limits.max_leaves
     cdef double low, high, middle
     cdef LeafView view = view_of(e, left)
@@ -205,15 +206,19 @@ cdef inline void split_leaf(Engine* e, int32_t at) noexcept nogil:
     e.parent = left[0]
     fill_table(e, &e.parent.split, e.parent.split.missing_left)
     e.split_column = e.columns[feature.slot]
-    share(&e.team, blocks, side_chunk, e)
-    e.to_right = 0
-    for b in range(blocks):
-        count = e.block_left[b]
-        e.block_left[b] = e.to_right
-        e.to_right += count
-    count = e.to_right
     e.move_stat = not is_last
-    share(&e.team, blocks, move_chunk, e)
+    if e.team.n_workers == 1 or blocks == 1:
+        move_rows(e)
+        count = e.to_right
+    else:
+        share(&e.team, blocks, side_chunk, e)
+        e.to_right = 0
+        for b in range(blocks):
+            count = e.block_left[b]
+            e.block_left[b] = e.to_right
+            e.to_right += count
+        count = e.to_right
+        share(&e.team, blocks, move_chunk, e)
 
     right[0] = e.parent
     left.n = count

@@ -33,11 +33,11 @@ cdef extern from *:
        of them in the same places of the cache. */
     enum { FASTTREE_ROWS = 512, FASTTREE_STRIDE = 520 };
 
-    /* Copy the codes of m rows tile by tile. Four rows at a time are transposed in
-       registers; `width` and whether there are `rows` are constants. */
+    /* Copy `taken` tiles of m rows tile by tile. Four rows at a time are transposed in
+       registers; `taken` and whether there are `rows` are constants. */
     static inline void fasttree_transpose(
-        const int width, const uint64_t* panel, const uint32_t* rows, int64_t m,
-        uint64_t* block
+        const int taken, int64_t width, const uint64_t* panel, const uint32_t* rows,
+        int64_t m, uint64_t* block
     ) {
         uint64_t codes[4][8];
         int64_t i = 0;
@@ -45,31 +45,31 @@ cdef extern from *:
         for (; i + 4 <= m; i += 4) {
             for (j = 0; j < 4; j++)
                 memcpy(codes[j], panel + (rows == NULL ? i + j : rows[i + j]) * width,
-                       8 * width);
-            for (t = 0; t < width; t++)
+                       8 * taken);
+            for (t = 0; t < taken; t++)
                 for (j = 0; j < 4; j++)
                     block[t * FASTTREE_STRIDE + i + j] = codes[j][t];
         }
         for (; i < m; i++)
-            for (t = 0; t < width; t++)
+            for (t = 0; t < taken; t++)
                 block[t * FASTTREE_STRIDE + i] =
                     panel[(rows == NULL ? i : rows[i]) * width + t];
     }
 
     static inline void fasttree_gather(
-        int64_t width, const uint64_t* panel, const uint32_t* rows, int64_t m,
-        uint64_t* block
+        int64_t taken, int64_t width, const uint64_t* panel, const uint32_t* rows,
+        int64_t m, uint64_t* block
     ) {
         if (rows == NULL) {
-            if (width == 8) fasttree_transpose(8, panel, NULL, m, block);
-            else if (width == 4) fasttree_transpose(4, panel, NULL, m, block);
-            else if (width == 2) fasttree_transpose(2, panel, NULL, m, block);
-            else fasttree_transpose(1, panel, NULL, m, block);
+            if (taken == 8) fasttree_transpose(8, 8, panel, NULL, m, block);
+            else if (taken == 4) fasttree_transpose(4, width, panel, NULL, m, block);
+            else if (taken == 2) fasttree_transpose(2, width, panel, NULL, m, block);
+            else fasttree_transpose(1, width, panel, NULL, m, block);
         } else {
-            if (width == 8) fasttree_transpose(8, panel, rows, m, block);
-            else if (width == 4) fasttree_transpose(4, panel, rows, m, block);
-            else if (width == 2) fasttree_transpose(2, panel, rows, m, block);
-            else fasttree_transpose(1, panel, rows, m, block);
+            if (taken == 8) fasttree_transpose(8, 8, panel, rows, m, block);
+            else if (taken == 4) fasttree_transpose(4, width, panel, rows, m, block);
+            else if (taken == 2) fasttree_transpose(2, width, panel, rows, m, block);
+            else fasttree_transpose(1, width, panel, rows, m, block);
         }
     }
 
@@ -96,8 +96,9 @@ cdef extern from *:
     }
 
     static inline void fasttree_sum_gradients(
-        const uint64_t* panel, int64_t width, int64_t n_columns, const uint32_t* rows,
-        const uint64_t* sums, int64_t n, uint64_t* block, uint64_t* bins
+        const uint64_t* panel, int64_t width, int64_t taken, int64_t n_columns,
+        const uint32_t* rows, const uint64_t* sums, int64_t n, uint64_t* block,
+        uint64_t* bins
     ) {
         const int64_t n_tiles = (n_columns + 7) / 8;
         /* Consecutive rows share cache lines. */
@@ -108,7 +109,7 @@ cdef extern from *:
                 fasttree_fetch(panel + rows[i] * width);
         for (start = 0; start < n; start += m) {
             m = n - start < FASTTREE_ROWS ? n - start : FASTTREE_ROWS;
-            fasttree_gather(width, rows == NULL ? panel + start * width : panel,
+            fasttree_gather(taken, width, rows == NULL ? panel + start * width : panel,
                             rows == NULL ? NULL : rows + start, m, block);
             /* The next block's rows are fetched while this one's are added. */
             next = start + m;
@@ -132,14 +133,15 @@ cdef extern from *:
     }
     """
     # Add rows to the bins (n_tiles, 8, 256) of the first columns of a panel
-    # (n_rows, width). `rows` (n,) may be NULL: the panel's first n rows. `sums` (n,)
-    # are in the order of `rows`.
+    # (n_rows, width), of whose tiles `taken` are read: 1, 2, 4 or 8. `rows` (n,) may be
+    # NULL: the panel's first n rows. `sums` (n,) are in the order of `rows`.
     #
     # The codes of a block of rows are gathered first, a cache line a row, and then
     # pass tile by tile, so that the bins of one tile at a time are in the cache.
     void sum_gradients "fasttree_sum_gradients"(
-        const uint64_t* panel, int64_t width, int64_t n_columns, const uint32_t* rows,
-        const uint64_t* sums, int64_t n, uint64_t* block, uint64_t* bins
+        const uint64_t* panel, int64_t width, int64_t taken, int64_t n_columns,
+        const uint32_t* rows, const uint64_t* sums, int64_t n, uint64_t* block,
+        uint64_t* bins
     ) noexcept nogil
 
 
