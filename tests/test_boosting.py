@@ -75,7 +75,7 @@ def best_split(X, g, h, l2, min_samples):
     return best
 
 
-@pytest.mark.parametrize("min_samples", [1, 20])
+@pytest.mark.parametrize("min_samples", [1, 20, 60])
 @pytest.mark.parametrize("l2", [0.0, 3.0])
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
 def test_the_root_is_the_best_split(kind, l2, min_samples):

@@ -17,7 +17,9 @@ cdef enum:
     MOVE_BLOCK = 4096          # rows of a chunk that are moved to the children
     PART_ROWS = 4096           # least rows of a chunk that are counted
     MANY_ROWS = 32768          # from here on, workers divide a leaf's rows, not its tiles
-    FEW_ROWS = 256             # up to here, rows leave a parent's sums one by one
+    # Below, rows leave a parent's sums one by one, and are counted where a split may
+    # leave a side too few.
+    FEW_ROWS = 512
     MAX_REFIT_CELLS = 1048576  # sums of leaves times blocks
 
 # A column of a tile.

@@ -117,11 +117,11 @@ cdef inline void scan_children(
     ScanSpace* space
 ) noexcept nogil:
     if e.scan_small:
-        scan_tile(e, tile, small, e.small, e.mask[0] if e.masked else NULL, False,
-                  space, e.found + tile)
+        scan_tile(e, tile, small, e.small, e.mask[0] if e.masked else NULL,
+                  e.small.n < FEW_ROWS, space, e.found + tile)
     if e.scan_large:
-        scan_tile(e, tile, large, e.large, e.mask[1] if e.masked else NULL, False,
-                  space, e.found + e.n_tiles + tile)
+        scan_tile(e, tile, large, e.large, e.mask[1] if e.masked else NULL,
+                  e.large.n < FEW_ROWS, space, e.found + e.n_tiles + tile)
 
 
 cdef inline void split_chunk(void* context, int64_t tile, int worker) noexcept nogil:

@@ -23,6 +23,9 @@ from fasttree._kernels.gradient_histogram cimport (
 
 cdef enum:
     MAX_ONE_HOT = 4            # categories: up to so many, each is tried alone
+    # A leaf of fewer rows than so many least leaves is counted before it is scanned,
+    # as most of its splits leave a side too few.
+    FEW_LEAVES = 5
 
 # A column as boosting sees it. It is a byte of a tile, or shares one with other
 # columns that are never away from their most frequent value in the same row.
@@ -70,10 +73,8 @@ cdef struct GradientSplit:
 cdef struct ScanSpace:
     uint64_t block[BLOCK_WORDS]
     uint64_t cells[257]
-    uint64_t left[2][257]
     double score[2][256]
     uint32_t counts[256]
-    int32_t code[257]          # of the entries of `left`
     double key[256]
     int32_t order[256]
 
@@ -97,52 +98,99 @@ cdef extern from *:
     """
     #include <stdint.h>
     #include <string.h>
+    #ifdef __AVX2__
+    #include <immintrin.h>
+    #endif
 
-    /* C, so that the compiler makes vector code of it: a condition would be a branch
-       around the division. */
-    static inline void fasttree_score_all(
-        const uint64_t* left, int64_t n, double G, double H, double least, double l2,
-        double* score
-    ) {
-        int64_t b;
-        for (b = 0; b < n; b++) {
-            double gl = (double)(int32_t)(left[b] >> 32);
-            double hl = (double)(int32_t)left[b];
-            double gr = G - gl, hr = H - hl;
-            double kl = hl + l2, kr = hr + l2;
-            double s = (gl * gl * kr + gr * gr * kl) / (kl * kr);
-            int64_t bits, mask = -(int64_t)((hl >= least) & (hr >= least));
-            memcpy(&bits, &s, 8);
-            bits &= mask;
-            memcpy(&score[b], &bits, 8);
-        }
+    /* 2**52, and 2**52 + 2**31: a double's bits with an integer in the low half, and with
+       one whose sign bit is flipped. */
+    #define FASTTREE_BITS ((uint64_t)0x4330000000000000)
+    #define FASTTREE_SIGNED_BITS ((uint64_t)0x4330000080000000)
+
+    static inline double fasttree_double_of(uint64_t bits) {
+        double x;
+        memcpy(&x, &bits, 8);
+        return x;
     }
 
-    /* The first position of the largest score above *best, which it raises; or -1. */
-    static inline int64_t fasttree_argmax(
-        const double* score, int64_t n, double* best
+    /* With k = h + l2 of a side, and K = kl + kr:
+       gl**2 / kl + gr**2 / kr = G**2 / K + K * (gl - G / K * kl)**2 / (kl * kr). */
+    static inline double fasttree_score(
+        uint64_t left, double own, double slope, double K, double l2, double least,
+        double most
     ) {
-        double top[8];
-        double most = *best;
-        int64_t b, j;
-        for (j = 0; j < 8; j++) top[j] = most;
-        for (b = 0; b + 8 <= n; b += 8)
-            for (j = 0; j < 8; j++)
-                top[j] = score[b + j] > top[j] ? score[b + j] : top[j];
-        for (; b < n; b++) top[0] = score[b] > top[0] ? score[b] : top[0];
-        for (j = 0; j < 8; j++) most = top[j] > most ? top[j] : most;
-        if (!(most > *best)) return -1;
-        *best = most;
-        for (b = 0; score[b] != most; b++) {}
-        return b;
+        double hl = fasttree_double_of((left & 0xffffffff) | FASTTREE_BITS)
+            - fasttree_double_of(FASTTREE_BITS);
+        double gl = fasttree_double_of((left >> 32) ^ FASTTREE_SIGNED_BITS)
+            - fasttree_double_of(FASTTREE_SIGNED_BITS);
+        double kl = hl + l2, x = gl - slope * kl;
+        double s = own + K * ((x * x) / (kl * (K - kl)));
+        return (hl >= least) & (hl <= most) ? s : 0.0;
+    }
+
+    /* Score the splits behind each of n bins; `left` is what goes left anyway. */
+    static inline double fasttree_score_bins(
+        const uint64_t* cells, int64_t n, uint64_t left, double G, double H,
+        double least, double l2, double* score
+    ) {
+        const double K = H + 2 * l2, slope = G / K, own = G * G / K;
+        const double most = H - least;
+        double best = 0.0;
+        int64_t b = 0;
+    #ifdef __AVX2__
+        const __m256i bits = _mm256_set1_epi64x(FASTTREE_BITS);
+        const __m256i signed_bits = _mm256_set1_epi64x(FASTTREE_SIGNED_BITS);
+        const __m256i upper = _mm256_set_epi64x(-1, -1, 0, 0);
+        const __m256d k_sum = _mm256_set1_pd(K), l2s = _mm256_set1_pd(l2);
+        const __m256d slopes = _mm256_set1_pd(slope), owns = _mm256_set1_pd(own);
+        const __m256d leasts = _mm256_set1_pd(least), mosts = _mm256_set1_pd(most);
+        __m256i before = _mm256_set1_epi64x((int64_t)left);
+        __m256d top = _mm256_setzero_pd();
+        double tops[4];
+        for (; b + 4 <= n; b += 4) {
+            __m256i sums = _mm256_loadu_si256((const __m256i*)(cells + b));
+            __m256d hl, gl, kl, x, s;
+            sums = _mm256_add_epi64(sums, _mm256_slli_si256(sums, 8));
+            sums = _mm256_add_epi64(
+                sums, _mm256_and_si256(_mm256_permute4x64_epi64(sums, 0x50), upper));
+            hl = _mm256_castsi256_pd(_mm256_add_epi64(sums, before));
+            before = _mm256_add_epi64(before, _mm256_permute4x64_epi64(sums, 0xff));
+            gl = _mm256_sub_pd(
+                _mm256_castsi256_pd(_mm256_xor_si256(
+                    _mm256_srli_epi64(_mm256_castpd_si256(hl), 32), signed_bits)),
+                _mm256_castsi256_pd(signed_bits));
+            hl = _mm256_sub_pd(
+                _mm256_castsi256_pd(
+                    _mm256_blend_epi32(_mm256_castpd_si256(hl), bits, 0xaa)),
+                _mm256_castsi256_pd(bits));
+            kl = _mm256_add_pd(hl, l2s);
+            x = _mm256_sub_pd(gl, _mm256_mul_pd(slopes, kl));
+            s = _mm256_div_pd(
+                _mm256_mul_pd(x, x), _mm256_mul_pd(kl, _mm256_sub_pd(k_sum, kl)));
+            s = _mm256_add_pd(owns, _mm256_mul_pd(k_sum, s));
+            s = _mm256_and_pd(s, _mm256_and_pd(
+                _mm256_cmp_pd(hl, leasts, _CMP_GE_OQ),
+                _mm256_cmp_pd(hl, mosts, _CMP_LE_OQ)));
+            _mm256_storeu_pd(score + b, s);
+            top = _mm256_max_pd(top, s);
+        }
+        _mm256_storeu_pd(tops, top);
+        for (int j = 0; j < 4; j++) best = tops[j] > best ? tops[j] : best;
+        left = (uint64_t)_mm256_extract_epi64(before, 0);
+    #endif
+        for (; b < n; b++) {
+            left += cells[b];
+            score[b] = fasttree_score(left, own, slope, K, l2, least, most);
+            best = score[b] > best ? score[b] : best;
+        }
+        return best;
     }
     """
-    # Score each of n splits; 0 where a side is too light.
-    void score_all "fasttree_score_all"(
-        const uint64_t* left, int64_t n, double G, double H, double least, double l2,
-        double* score) noexcept nogil
-    int64_t argmax "fasttree_argmax"(
-        const double* score, int64_t n, double* best) noexcept nogil
+    # Score the splits behind each of n bins, 0 where a side is too light, and return
+    # the largest score. `left` is the sums of what goes left besides.
+    double score_bins "fasttree_score_bins"(
+        const uint64_t* cells, int64_t n, uint64_t left, double G, double H,
+        double least, double l2, double* score) noexcept nogil
 
 
 cdef inline double clip(double x, double low, double high) noexcept nogil:
@@ -166,28 +214,30 @@ cdef inline double best_value(
     return clip(-<double>gradient_of(sums) / h, leaf.low, leaf.high)
 
 
-cdef inline void score_bounded(
-    const uint64_t* left, int64_t n, const LeafView* leaf, int monotonic,
-    const Regularization* reg, double* score
+cdef inline double score_bounded(
+    const uint64_t* cells, int64_t n, uint64_t left, const LeafView* leaf,
+    int monotonic, const Regularization* reg, double* score
 ) noexcept nogil:
-    """Do as score_all does under bounds of values and a direction."""
+    """Do as score_bins does under bounds of values and a direction; none is -inf."""
     cdef int64_t b
-    cdef double hl, hr, vl, vr
+    cdef double hl, hr, vl, vr, best = -INFINITY
     cdef uint64_t right
     for b in range(n):
-        right = leaf.sums - left[b]
-        hl = hessian_of(left[b])
+        left += cells[b]
+        right = leaf.sums - left
+        hl = hessian_of(left)
         hr = hessian_of(right)
+        score[b] = -INFINITY
         if hl < reg.min_hessian or hr < reg.min_hessian:
-            score[b] = -INFINITY
             continue
-        vl = best_value(left[b], reg.l2, leaf)
+        vl = best_value(left, reg.l2, leaf)
         vr = best_value(right, reg.l2, leaf)
         if (monotonic > 0 and vl > vr) or (monotonic < 0 and vl < vr):
-            score[b] = -INFINITY
             continue
-        score[b] = (gain_of_value(gradient_of(left[b]), hl, reg.l2, vl)
+        score[b] = (gain_of_value(gradient_of(left), hl, reg.l2, vl)
                     + gain_of_value(gradient_of(right), hr, reg.l2, vr))
+        best = max(best, score[b])
+    return best
 
 
 cdef inline double own_score(
@@ -280,6 +330,26 @@ cdef inline double least_score(double own, const GradientSplit* best) noexcept n
     return best.score if best.score > floor else floor
 
 
+cdef inline void find_range(
+    const uint32_t* counts, int64_t n_codes, int64_t missing, int direction,
+    int64_t least, int64_t first, int64_t* start, int64_t* stop
+) noexcept nogil:
+    """Find the codes from `first` on behind which both sides have `least` rows."""
+    cdef int64_t b = first, count = missing if direction else 0
+    while b < n_codes:
+        count += counts[b]
+        if count >= least:
+            break
+        b += 1
+    start[0] = b
+    b = n_codes - 1
+    count = 0 if direction else missing
+    while b >= 0 and count < least:
+        count += counts[b]
+        b -= 1
+    stop[0] = max(b + 1, start[0])
+
+
 cdef inline void scan_numeric(
     const uint8_t* const* columns, const Feature* feature, int32_t number,
     const uint64_t* bins, const LeafView* leaf, double own,
@@ -291,70 +361,83 @@ cdef inline void scan_numeric(
     """
     cdef const uint64_t* cells = feature_cells(
         feature, bins, leaf.sums, space.cells)
-    cdef int64_t n_codes = feature.n_codes, used = 0, n, b, count, at = -1, low
-    cdef uint64_t sums = 0, missing = 0
-    cdef int direction, n_directions = 1, way = 0
-    cdef double floor = least_score(own, best), top = floor
-    cdef int64_t[2] length
+    cdef int64_t n_codes = feature.n_codes, b, n, at = -1, next, first = 0
+    cdef int64_t[2] start
+    cdef int64_t[2] stop
+    cdef uint64_t missing = 0, left
+    cdef int direction, n_directions, way = 0
+    cdef double floor = least_score(own, best), top = floor, most
+    cdef bint counted = counts and leaf.n < FEW_LEAVES * reg.min_samples_leaf
     if n_codes < 1:
         return
     if feature.has_missing:
         missing = cells[n_codes]
-    # Codes that no row has drop out: an entry is written until its bin has rows.
-    for b in range(n_codes):
-        sums += cells[b]
-        space.left[0][used] = sums
-        space.code[used] = <int32_t>b
-        used += cells[b] != 0
-    if used == 0:
-        return
-    length[0] = used - 1
-    if missing != 0:
-        length[0] = used
-        length[1] = used - 1
-        n_directions = 2
-        for b in range(used - 1):
-            space.left[1][b] = space.left[0][b] + missing
+    n_directions = 2 if missing != 0 else 1
+    # What is missing alone on the left is the mirror of it alone on the right.
+    while first < n_codes - 1 and cells[first] == 0:
+        first += 1
+    if counted:
+        count_codes(feature, columns, leaf, space.counts)
     for direction in range(n_directions):
-        n = length[direction]
+        start[direction] = first
+        stop[direction] = n_codes
+        if counted:
+            find_range(space.counts, n_codes,
+                       space.counts[n_codes] if feature.has_missing else 0, direction,
+                       reg.min_samples_leaf, first, &start[direction],
+                       &stop[direction])
+        left = missing if direction else 0
+        for b in range(start[direction]):
+            left += cells[b]
+        b = start[direction]
+        n = stop[direction] - b
         if reg.any_monotonic:
-            score_bounded(space.left[direction], n, leaf, feature.monotonic, reg,
-                          space.score[direction])
+            most = score_bounded(cells + b, n, left, leaf, feature.monotonic, reg,
+                                 space.score[direction] + b)
         else:
-            score_all(
-                space.left[direction], n, gradient_of(leaf.sums),
-                hessian_of(leaf.sums), reg.min_hessian, reg.l2,
-                space.score[direction])
-        b = argmax(space.score[direction], n, &top)
-        if b >= 0:
-            at = b
+            most = score_bins(
+                cells + b, n, left, gradient_of(leaf.sums), hessian_of(leaf.sums),
+                reg.min_hessian, reg.l2, space.score[direction] + b)
+        if most > top:
+            top = most
             way = direction
+            at = b
     if at < 0:
         return
-    if counts and not is_sure(space.left[way][at], leaf.sums, reg):
+    # The first of equals: its bin has rows.
+    while space.score[way][at] != top:
+        at += 1
+    left = missing if way else 0
+    for b in range(at + 1):
+        left += cells[b]
+    if counts and not counted and not is_sure(left, leaf.sums, reg):
         # Count, and try again among the splits that leave rows enough.
         count_codes(feature, columns, leaf, space.counts)
         top = floor
         at = -1
         for direction in range(n_directions):
-            count = space.counts[n_codes] if direction else 0
-            for b in range(length[direction]):
-                count += space.counts[space.code[b]]
+            find_range(space.counts, n_codes,
+                       space.counts[n_codes] if feature.has_missing else 0, direction,
+                       reg.min_samples_leaf, first, &start[direction],
+                       &stop[direction])
+            for b in range(start[direction], stop[direction]):
                 if space.score[direction][b] > top:
-                    if (count >= reg.min_samples_leaf
-                            and leaf.n - count >= reg.min_samples_leaf):
-                        top = space.score[direction][b]
-                        at = b
-                        way = direction
+                    top = space.score[direction][b]
+                    at = b
+                    way = direction
         if at < 0:
             return
+        left = missing if way else 0
+        for b in range(at + 1):
+            left += cells[b]
     # The middle of the empty codes that follow.
-    low = space.code[at]
-    low = n_codes - 1 if at + 1 == used else low + (space.code[at + 1] - 1 - low) // 2
+    next = at + 1
+    while next < n_codes and cells[next] == 0:
+        next += 1
     best.score = top
-    best.left = space.left[way][at]
+    best.left = left
     best.feature = number
-    best.code = <int32_t>low
+    best.code = <int32_t>(n_codes - 1 if next == n_codes else (at + next - 1) // 2)
     best.missing_left = way
     best.saw_missing = missing != 0
     best.categorical = False
