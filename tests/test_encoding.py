@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import reference_encode as reference
-from fasttree import encoding
-from fasttree.encoding import Column, Workspace, encode_categories, encode_numeric
+from fasttree import encoding, fit_columns, workspace
+from fasttree.encoding import Column, encode_categories, encode_numeric
+from fasttree.workspace import Workspace
 
 
 def encode(values, max_bins=None, sample_weight=None):
@@ -192,7 +193,7 @@ def test_labels_of_any_type(labels, expected, dtype):
 
 @pytest.fixture
 def small_sample(monkeypatch):
-    monkeypatch.setattr(encoding, "SAMPLE_ROWS", 500)
+    monkeypatch.setattr(workspace, "SAMPLE_ROWS", 500)
 
 
 @pytest.mark.usefixtures("small_sample")
@@ -242,8 +243,8 @@ def test_infinity_outside_the_sample_is_found(infinity):
 
 @pytest.mark.parametrize("n_rows", [200_001, 1_000_003])
 def test_sample_has_a_row_of_each_stretch(n_rows):
-    rows = encoding.draw_sample(n_rows)
-    stretch = np.arange(encoding.SAMPLE_ROWS + 1) * n_rows // encoding.SAMPLE_ROWS
+    rows = workspace.draw_sample(n_rows)
+    stretch = np.arange(workspace.SAMPLE_ROWS + 1) * n_rows // workspace.SAMPLE_ROWS
     assert (stretch[:-1] <= rows).all()
     assert (rows < stretch[1:]).all()
     # Places within the stretches are spread evenly.
@@ -276,7 +277,9 @@ def test_presorted_columns_cut_where_others_do(values, in_tile):
     space = Workspace(len(values))
     single = values.dtype == np.float32
     column = encode(values)
-    own = encoding.presort(values, values, single=single, in_tile=in_tile, space=space)
+    own = fit_columns.presort(
+        values, values, single=single, in_tile=in_tile, space=space
+    )
     assert own.n_missing == column.n_missing
     order = column.take_order(space)
     if in_tile:

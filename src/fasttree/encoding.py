@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fasttree._kernels import encode
+from fasttree.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 #: Entries of an order are rows in their low 30 bits, flags in the two above.
@@ -25,9 +23,6 @@ MAX_CODES_WITHOUT_ORDER = 256
 
 #: Columns of at most this many values are not sorted to be coded.
 MAX_FEW = 255
-
-#: Of more rows than this, as many are drawn to place the bins of a column.
-SAMPLE_ROWS = 200_000
 
 
 def code_dtype(n_codes: int) -> np.dtype:
@@ -172,170 +167,6 @@ class Column:
         )
 
 
-class PresortedColumn(Column):
-    """An exact numeric column for one fit: its values and their order, no codes.
-
-    `codes` are the values as they came, NaN where missing, perhaps a view of the
-    caller's data; they are looked up for thresholds alone. `order` is given away by
-    the first `take_order`.
-    """
-
-    def __post_init__(self) -> None:
-        """Leave `order` to growth, which permutes it."""
-
-    def take(self, rows: NDArray, space: Workspace) -> Column:
-        """Return the column of `rows`, indices in range."""
-        values = self.codes.take(rows)
-        values = values.astype(np.float32 if self.single else np.float64, copy=False)
-        return presort(values, values, single=self.single, in_tile=False, space=space)
-
-    def take_order(self, space: Workspace) -> NDArray:  # noqa: ARG002
-        order = self.order
-        object.__setattr__(self, "order", None)
-        return order
-
-    def thresholds_between(self, low_rows: NDArray, high_rows: NDArray) -> NDArray:
-        dtype = np.float32 if self.single else np.float64
-        # Adding zero turns -0.0 into 0.0.
-        low = self.codes[low_rows].astype(dtype) + dtype(0)
-        high = self.codes[high_rows].astype(dtype) + dtype(0)
-        return np.where(np.isnan(high), np.inf, halfway(low, high).astype(np.float64))
-
-
-def presort(
-    values: NDArray, source: NDArray, *, single: bool, in_tile: bool, space: Workspace
-) -> Column:
-    """Return an exact numeric column for one fit.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_rows,), float32 or float64
-        Contiguous; at least one row; NaN is missing.
-    source : ndarray of shape (n_rows,)
-        The same values in memory that outlives the fit.
-    single : bool
-        Whether the raw dtype was float32 or narrower.
-    in_tile : bool
-        Whether a column of few values is to have codes of one byte instead.
-    space : Workspace
-
-    Returns
-    -------
-    Column
-
-    Raises
-    ------
-    OverflowError
-        If a value is infinite.
-    """
-    if in_tile:
-        column = _encode_few(values, single, MAX_FEW, space)
-        if column is not None:
-            return column
-    order = space.new(len(values), np.uint32)
-    _, n_missing = encode.presort(values, space.pairs, space.spare, order)
-    n_present = len(values) - n_missing
-    if n_present:
-        _check_finite(values[order[[0, n_present - 1]] & ROW_MASK])
-    return PresortedColumn(
-        codes=source,
-        n_codes=0,
-        n_missing=n_missing,
-        lower=None,
-        upper=None,
-        categories=None,
-        order=order,
-        single=single,
-        is_exact=True,
-    )
-
-
-class KeyColumn(Column):
-    """A numeric column for drawn splits: nothing of it is sorted.
-
-    Its codes are int32 or int64 numbers in the order of the values, see
-    `fasttree._kernels.draw`; the largest stands for a missing value. It has no other
-    arrays, and `n_codes` is 0.
-    """
-
-    def take(self, rows: NDArray, space: Workspace) -> Column:  # noqa: ARG002
-        """Return the column of `rows`, indices in range."""
-        codes = self.codes.take(rows)
-        missing = np.iinfo(codes.dtype).max
-        return replace(self, codes=codes, n_missing=int((codes == missing).sum()))
-
-
-def encode_keys(values: NDArray, single: bool) -> KeyColumn:
-    """Return a numeric column as keys; parameters and errors as `encode_numeric`."""
-    values = values.astype(np.float32 if single else np.float64, copy=False)
-    keys = np.empty(len(values), np.int32 if single else np.int64)
-    n_missing, n_infinite = encode.value_keys(values, keys)
-    if n_infinite:
-        raise OverflowError("infinite value")
-    return KeyColumn(
-        codes=keys,
-        n_codes=0,
-        n_missing=n_missing,
-        lower=None,
-        upper=None,
-        categories=None,
-        order=None,
-        single=single,
-        is_exact=True,
-    )
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class ValueColumn(Column):
-    """A column for drawn splits that is looked at where it stands in the data.
-
-    `codes` are its values in `matrix`, which is the caller's; it has no other arrays,
-    and `n_codes` is 0.
-    """
-
-    matrix: NDArray
-
-    def __post_init__(self) -> None:
-        """Leave the caller's data as they are."""
-
-    def take(self, rows: NDArray, space: Workspace) -> Column:  # noqa: ARG002
-        """Return the column of `rows`, indices in range."""
-        return encode_keys(self.codes.take(rows), self.single)
-
-
-def value_columns(matrix: NDArray) -> tuple[ValueColumn, ...]:
-    """Return the columns of a matrix for drawn splits.
-
-    Parameters
-    ----------
-    matrix : ndarray of shape (n_rows, n_features), float32 or float64
-        C-contiguous, at least one row and column.
-
-    Raises
-    ------
-    OverflowError
-        If a value is infinite.
-    """
-    n_missing = np.zeros(matrix.shape[1], np.uint32)
-    if encode.scan_rows(matrix, n_missing):
-        raise OverflowError("infinite value")
-    return tuple(
-        ValueColumn(
-            codes=matrix[:, f],
-            n_codes=0,
-            n_missing=count,
-            lower=None,
-            upper=None,
-            categories=None,
-            order=None,
-            single=matrix.dtype == np.float32,
-            is_exact=True,
-            matrix=matrix,
-        )
-        for f, count in enumerate(n_missing.tolist())
-    )
-
-
 def _restore(*state: object) -> Column:
     """Make a column from unpickled state.
 
@@ -389,106 +220,6 @@ def _is_vector(array: object, size: int | None, dtype: np.dtype | None) -> bool:
     )
 
 
-class Workspace:
-    """Buffers for encoding one column after another, and memory for the results.
-
-    Results are cut from large chunks: memory of more than 4 MiB comes in huge
-    pages, where the system has them, and is filled in far less time than small
-    pages are.
-
-    Parameters
-    ----------
-    n_rows : int
-    n_columns : int, default=1
-        How many columns are expected at most; it bounds the size of a chunk.
-    """
-
-    LARGEST_CHUNK = 2**25
-    SMALLEST_CHUNK = 2**22
-    ALIGNMENT = 64
-
-    def __init__(self, n_rows: int, n_columns: int = 1) -> None:
-        self.pairs = np.empty(n_rows, dtype=np.uint64)
-        self.spare = np.empty(n_rows, dtype=np.uint64)
-        self.order = np.empty(n_rows, dtype=np.uint32)
-        self._values = np.empty(n_rows, dtype=np.float64)
-        self.codes = np.empty(n_rows, dtype=np.uint8)
-        self._sample: NDArray[np.int64] | None = None
-        # A row of a column takes at most 4 + 4 + 8 bytes.
-        self._chunk_size = min(self.LARGEST_CHUNK, 16 * n_rows * n_columns)
-        self._chunk = np.empty(0, dtype=np.uint8)
-
-    def values(self, dtype: np.dtype) -> NDArray:
-        """Return the buffer for the values of a column."""
-        return self._values.view(dtype)[: len(self._values)]
-
-    @property
-    def sample(self) -> NDArray[np.int64]:
-        """Rows that place the bins where there are more than `SAMPLE_ROWS`."""
-        if self._sample is None:
-            self._sample = draw_sample(len(self.order))
-        return self._sample
-
-    def new(self, size: int, dtype: np.dtype | type) -> NDArray:
-        """Return an uninitialized array that the caller may keep."""
-        n_bytes = size * np.dtype(dtype).itemsize
-        if self._chunk_size < self.SMALLEST_CHUNK or n_bytes > self._chunk_size:
-            return np.empty(size, dtype=dtype)
-        if n_bytes > len(self._chunk):
-            self._chunk = np.empty(self._chunk_size, dtype=np.uint8)
-        array = self._chunk[:n_bytes].view(dtype)
-        self._chunk = self._chunk[-(-n_bytes // self.ALIGNMENT) * self.ALIGNMENT :]
-        return array
-
-    def keep(self, array: NDArray) -> NDArray:
-        """Return a copy that the caller may keep."""
-        copy = self.new(len(array), array.dtype)
-        copy[:] = array
-        return copy
-
-
-class Workspaces:
-    """A workspace for each thread at work, made when first needed.
-
-    Parameters
-    ----------
-    n_rows, n_columns : int
-        As for `Workspace`.
-    """
-
-    def __init__(self, n_rows: int, n_columns: int) -> None:
-        self._shape = n_rows, n_columns
-        self._idle: list[Workspace] = []
-
-    @contextmanager
-    def borrow(self) -> Iterator[Workspace]:
-        try:
-            space = self._idle.pop()
-        except IndexError:
-            space = Workspace(*self._shape)
-        try:
-            yield space
-        finally:
-            self._idle.append(space)
-
-
-def draw_sample(n_rows: int) -> NDArray[np.int64]:
-    """Return `SAMPLE_ROWS` rows in order, one from each of as many equal stretches.
-
-    A hash of the stretch's number picks its row, so that no period of the data can
-    fall in step with the sample, and the same rows are drawn each time.
-    """
-    stretch = np.arange(SAMPLE_ROWS + 1, dtype=np.int64)
-    start = stretch * n_rows // SAMPLE_ROWS
-    # The finalizer of splitmix64 (Steele, Lea and Flood 2014).
-    key = stretch[:-1].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    key ^= key >> np.uint64(31)
-    width = np.diff(start).astype(np.uint64)
-    return start[:-1] + (key % width).astype(np.int64)
-
-
 def _order_codes(codes: NDArray, n_codes: int, space: Workspace) -> NDArray | None:
     """Return the order of a numeric column, None if it has too few codes for one."""
     if n_codes + 1 <= MAX_CODES_WITHOUT_ORDER:
@@ -532,7 +263,7 @@ def encode_numeric(
         If a value is infinite.
     """
     if sample_weight is None or max_bins is None:
-        column = _encode_few(values, single, max_bins or MAX_FEW, space)
+        column = encode_few(values, single, max_bins or MAX_FEW, space)
         if column is not None:
             return column
     if max_bins is None:
@@ -540,7 +271,7 @@ def encode_numeric(
     return _encode_bins(values, single, max_bins, sample_weight, space)
 
 
-def _encode_few(
+def encode_few(
     values: NDArray, single: bool, most: int, space: Workspace
 ) -> Column | None:
     """Return the exact column of at most `most` values, or None, without sorting."""
@@ -550,7 +281,7 @@ def _encode_few(
     if not 0 <= n_codes <= most:
         return None
     values_of = distinct[:n_codes].astype(np.float64)
-    _check_finite(values_of)
+    check_finite(values_of)
     return Column(
         codes=space.keep(codes),
         n_codes=n_codes,
@@ -569,7 +300,7 @@ def _encode_exact(values: NDArray, single: bool, space: Workspace) -> Column:
     codes = space.new(len(values), code_dtype(n_codes))
     distinct = space.new(n_codes, np.float64)
     encode.rank(space.order, values, codes, distinct)
-    _check_finite(distinct)
+    check_finite(distinct)
     return Column(
         codes=codes,
         n_codes=n_codes,
@@ -583,7 +314,7 @@ def _encode_exact(values: NDArray, single: bool, space: Workspace) -> Column:
     )
 
 
-def _check_finite(ordered: NDArray) -> None:
+def check_finite(ordered: NDArray) -> None:
     if len(ordered) and (math.isinf(ordered[0]) or math.isinf(ordered[-1])):
         raise OverflowError("infinite value")
 
@@ -596,7 +327,7 @@ def _encode_bins(
     space: Workspace,
 ) -> Column:
     bins = None
-    if len(values) > SAMPLE_ROWS:
+    if space.samples:
         bins = _place_bins_by_sample(values, single, max_bins, sample_weight, space)
     if bins is None:
         bins = _place_bins(values, max_bins, sample_weight, space)
@@ -628,7 +359,7 @@ def _place_bins(
     ordered, cumulative = _values_that_count(values, sample_weight, space)
     lower = upper = np.empty(0)
     is_exact = True
-    _check_finite(ordered)
+    check_finite(ordered)
     if len(ordered):
         capacity = min(max_bins, len(ordered))
         lower, upper = np.empty(capacity), np.empty(capacity)
@@ -691,7 +422,7 @@ def _values_that_count(
         order = space.order[: len(values)]
         _, n_missing = encode.presort(values, space.pairs, space.spare, order)
         n_present = len(values) - n_missing
-        _check_finite(values[order[[0, n_present - 1]] & ROW_MASK])
+        check_finite(values[order[[0, n_present - 1]] & ROW_MASK])
         cumulative = np.empty(len(values) + 1)
         n = encode.take_weighted(order, values, sample_weight, ordered, cumulative)
         if n:

@@ -11,9 +11,9 @@ import numpy as np
 from fasttree import constraints, growth, sampling, threads
 from fasttree._kernels import grow as kernels
 from fasttree._kernels import prepare
-from fasttree.encoding import Workspaces
 from fasttree.records import FEATURE_DTYPE
 from fasttree.target import BINARY, REGRESSION, SUMS, Target
+from fasttree.workspace import Workspaces
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -302,7 +302,7 @@ def _take_orders(
     table: EncodedTable, ordered: list[int], target: Target, n_threads: int
 ) -> list[NDArray[np.uint32]]:
     """Return the columns' sorted rows, for growth to permute."""
-    # One piece of memory for the copies: see encoding.Workspace.
+    # One piece of memory for the copies: see workspace.Workspace.
     spaces = Workspaces(table.n_rows, len(ordered))
 
     def take(f: int) -> NDArray[np.uint32]:

@@ -15,7 +15,7 @@ import numpy as np
 from fasttree import threads
 from fasttree._kernels import encode, prepare
 from fasttree._kernels import forest as kernels
-from fasttree.encoding import KeyColumn, ValueColumn, encode_keys
+from fasttree.fit_columns import KeyColumn, ValueColumn, encode_keys
 from fasttree.records import FEATURE_DTYPE
 from fasttree.tree import Tree
 

@@ -11,14 +11,10 @@ import numpy as np
 from fasttree.encoding import (
     MAX_ROWS,
     Column,
-    Workspace,
-    Workspaces,
     encode_categories,
-    encode_keys,
     encode_numeric,
-    presort,
-    value_columns,
 )
+from fasttree.fit_columns import encode_keys, presort, value_columns
 from fasttree.schema import Encoded, InputSchema
 from fasttree.sources import (
     SERIAL_BELOW,
@@ -30,6 +26,7 @@ from fasttree.sources import (
     quote,
 )
 from fasttree.threads import resolve_n_jobs, run
+from fasttree.workspace import Workspace, Workspaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
