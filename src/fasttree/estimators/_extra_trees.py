@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sklearn.utils._param_validation import StrOptions
 
-from fasttree.estimators._decision_tree import replace_deprecated
 from fasttree.estimators._extra_tree import ExtraTreeClassifier, ExtraTreeRegressor
 from fasttree.estimators._forest import ForestClassifier, ForestRegressor
 from fasttree.estimators._forest_fitting import CONSTRAINTS
+from fasttree.estimators._tree_parameters import replace_deprecated
 from fasttree.tree_checks import REGRESSION_CRITERIA
 
 if TYPE_CHECKING:

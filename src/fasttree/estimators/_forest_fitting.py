@@ -16,11 +16,11 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import column_or_1d
 
 from fasttree.estimators._base import TableInputMixin
-from fasttree.estimators._decision_tree import CONSTRAINTS as TREE_CONSTRAINTS
-from fasttree.estimators._decision_tree import resolve_constraints
 from fasttree.estimators._fit_tasks import FitTasks
 from fasttree.estimators._forest_progress import Progress
 from fasttree.estimators._forest_trees import TreesMixin
+from fasttree.estimators._tree_parameters import CONSTRAINTS as TREE_CONSTRAINTS
+from fasttree.estimators._tree_parameters import resolve_constraints
 from fasttree.forest import Bootstrap, ForestTrainer, RowDraws
 from fasttree.joining import TreeList
 from fasttree.outofbag import OutOfBag

@@ -9,10 +9,10 @@ from sklearn.utils._param_validation import StrOptions
 from fasttree.estimators._decision_tree import (
     DecisionTreeClassifier,
     DecisionTreeRegressor,
-    replace_deprecated,
 )
 from fasttree.estimators._forest import ForestClassifier, ForestRegressor
 from fasttree.estimators._forest_fitting import CONSTRAINTS
+from fasttree.estimators._tree_parameters import replace_deprecated
 from fasttree.tree_checks import REGRESSION_CRITERIA
 
 if TYPE_CHECKING:
