@@ -18,7 +18,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fasttree._kernels.branches cimport copy_arena, join_arenas
-from fasttree._kernels.cells cimport Codes
+from fasttree._kernels.cells cimport MOST_STAT_TOTAL, MOST_STAT_WEIGHT, Codes
 from fasttree._kernels.grower cimport (
     Grower,
     Stack,
@@ -43,6 +43,7 @@ from fasttree._kernels.types cimport (
     REGRESSION,
     SQUARED,
     SUMS,
+    Target,
 )
 
 # A column of the table that trees share. Mirrored by fasttree.sampling.COLUMN_DTYPE.
@@ -55,8 +56,8 @@ cdef struct Column:
 
 LAYOUT = {"column": sizeof(Column)}
 MOST_NARROW_ROWS = LOCAL_ROWS
-MOST_BINARY_WEIGHT = 0xFFFF   # of a row
-MOST_BINARY_TOTAL = 1 << 24   # the table of n log n holds every count
+MOST_BINARY_WEIGHT = MOST_STAT_WEIGHT     # of a row
+MOST_BINARY_TOTAL = MOST_STAT_TOTAL       # the table of n log n holds every count
 
 
 def tree_key(uint64_t seed, uint64_t tree):
@@ -430,8 +431,11 @@ cdef class Growth:
                         total += g.stats[i]
                         ones += g.stats[i] * label[g.rows[i]]
                         g.stats[i] |= (g.stats[i] * label[g.rows[i]]) << 16
+                    g.has_stats = True
                     stat = binary_stat(&g.target, n, total, ones)
                 else:
+                    if g.target.kind == CLASSES:
+                        g.has_stats = fill_stats(g, n)
                     stat = measure_node(&g.target, g.rows, n, totals)
                     if g.target.n_totals:
                         clear_node(&g.target, totals, g.rows, n)
@@ -459,7 +463,7 @@ cdef class Growth:
                             <uint64_t>1 << (g.n_features & 63)) - 1
                     grown = grow_nodes(
                         g, &g.wide, g.columns, &g.target, g.rows,
-                        g.stats if g.target.kind == BINARY else NULL, g.spare,
+                        g.stats if g.has_stats else NULL, g.spare,
                         g.entries, NULL, 0)
         self.seconds_all += seconds_now() - started
         if not grown:
@@ -694,6 +698,23 @@ cdef class Growth:
                     leaf_class[i] = g.arena.leaf_class[i]
                     leaf_weight[i] = <double>g.arena.leaf_weight[i] / weight_scale
         return out
+
+
+cdef bint fill_stats(Grower* g, int64_t n) noexcept nogil:
+    """Write class and weight of a tree's rows by place, if they are small enough."""
+    cdef const Target* target = &g.target
+    cdef int64_t i, weight = 1, total = 0
+    cdef uint64_t most = 0
+    if g.limits.n_bounded or g.limits.drawn:
+        return False
+    for i in range(n):
+        if target.weight != NULL:
+            weight = target.weight[g.rows[i]]
+        most |= <uint64_t>weight
+        total += weight
+        g.stats[i] = target.label[g.rows[i]] | <uint32_t>weight << 16
+    return most <= MOST_STAT_WEIGHT and total <= MOST_STAT_TOTAL and (
+        not target.entropy or total < target.nlogn_size)
 
 
 cdef void* add_array(dict out, str name, int64_t n, dtype) except? NULL:

@@ -16,7 +16,15 @@ from fasttree._kernels.draw cimport DrawSpace, free_draws, reserve_draws
 from fasttree._kernels.records cimport Arena, arena_free
 from fasttree._kernels.scan cimport Scratch
 from fasttree._kernels.subtree cimport Frame
-from fasttree._kernels.types cimport ABSOLUTE, BINARY, Feature, Limits, Target
+from fasttree._kernels.types cimport (
+    ABSOLUTE,
+    BINARY,
+    CLASSES,
+    Feature,
+    Limits,
+    REGRESSION,
+    Target,
+)
 
 # Nodes that wait to be grown, the columns that may vary in them, and the bounds that
 # monotonic constraints have given them.
@@ -42,7 +50,9 @@ cdef struct Grower:
     Limits limits
     Target target             # by row of the table
     uint32_t* rows            # (n_orders, n_rows) of the tree
-    uint32_t* stats           # (n_rows,) BINARY: see cells.pxd, by place
+    uint32_t* stats           # (n_rows,) by place: of BINARY see prefixes.pxd, of
+    bint has_stats            # CLASSES class_cells.pxd, where this is set
+    int64_t* pairs            # (n_rows, 2) REGRESSION: of one node, see prefixes.pxd
     uint32_t* spare           # (n_rows,)
     uint32_t* spare_stats     # (n_rows,)
     uint32_t* entries         # (n_rows,)
@@ -134,14 +144,18 @@ cdef inline bint reserve_grower(
     cdef int64_t n_totals = g.target.n_totals, n_orders = g.target.n_orders
     cdef int64_t own = narrow * g.target.n_outputs
     cdef bint binary = g.target.kind == BINARY, drawn = g.limits.drawn
+    cdef bint stats = binary or g.target.kind == CLASSES
     shape_stack(&g.wide, g.n_words, g.limits.n_bounded)
     shape_stack(&g.narrow, g.n_words, g.limits.n_bounded)
     shape_stack(&g.branches, g.n_words, g.limits.n_bounded)
     g.rows = <uint32_t*>calloc(n_orders * n_rows, sizeof(uint32_t))
-    g.stats = <uint32_t*>calloc(n_rows if binary else 1, sizeof(uint32_t))
+    g.stats = <uint32_t*>calloc(n_rows if stats else 1, sizeof(uint32_t))
     g.spare = <uint32_t*>calloc(n_rows, sizeof(uint32_t))
-    g.spare_stats = <uint32_t*>calloc(n_rows if binary else 1, sizeof(uint32_t))
+    g.spare_stats = <uint32_t*>calloc(n_rows if stats else 1, sizeof(uint32_t))
     g.entries = <uint32_t*>calloc(1 if binary or drawn else n_rows, sizeof(uint32_t))
+    g.pairs = <int64_t*>calloc(
+        2 * n_rows if g.target.kind == REGRESSION and not drawn else 1,
+        sizeof(int64_t))
     g.goes_left = <uint8_t*>calloc(n_table_rows, 1)
     g.own_columns = <Codes*>calloc(g.n_features, sizeof(Codes))
     g.own_codes = <uint8_t*>calloc(
@@ -162,8 +176,8 @@ cdef inline bint reserve_grower(
     g.scratch.totals = <int64_t*>calloc(n_totals + 1, sizeof(int64_t))
     if (g.rows == NULL or g.stats == NULL
             or g.spare == NULL or g.spare_stats == NULL or g.entries == NULL
-            or g.goes_left == NULL or g.own_columns == NULL or g.own_codes == NULL
-            or g.own_keys == NULL or g.own_label == NULL
+            or g.pairs == NULL or g.goes_left == NULL or g.own_columns == NULL
+            or g.own_codes == NULL or g.own_keys == NULL or g.own_label == NULL
             or g.own_weight == NULL or g.own_value == NULL or g.own_response == NULL
             or g.local == NULL or g.ids == NULL or g.own_spare == NULL
             or g.own_entries == NULL or g.permutation == NULL or g.places == NULL
@@ -177,7 +191,7 @@ cdef inline bint reserve_grower(
     if g.target.loss == ABSOLUTE and not reserve_medians(
             &g.medians, n_table_rows, n_rows):
         return False
-    if not reserve_cells(&g.cells, most_codes):
+    if not reserve_cells(&g.cells, &g.target, most_codes, n_rows):
         return False
     g.scratch.runs = g.cells.runs
     return True
@@ -189,6 +203,7 @@ cdef inline void free_grower(Grower* g) noexcept nogil:
     free(g.spare)
     free(g.spare_stats)
     free(g.entries)
+    free(g.pairs)
     free(g.goes_left)
     free(g.own_columns)
     free(g.own_codes)

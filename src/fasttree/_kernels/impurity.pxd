@@ -219,6 +219,54 @@ cdef inline double entropy_of(
     return entropy
 
 
+cdef inline void measure_classes(
+    const Target* target, const entry_t* rows, int64_t n, int64_t* totals,
+    NodeStat* stat
+) noexcept nogil:
+    """Fill in what follows from a node's class weights, for CLASSES."""
+    cdef int64_t i, c, x, w = 0, occurring = 0
+    cdef double total
+    stat.n = n
+    stat.sum = 0
+    stat.class_sum = stat.mean = stat.value = 0.0
+    if n < target.n_classes:
+        # Each class once: its total is marked as taken by negating it.
+        for i in range(n):
+            c = target.label[rows[i]]
+            x = totals[c]
+            if x > 0:
+                occurring += 1
+                w += x
+                totals[c] = -x
+                stat.class_sum += (nlogn(target, x) if target.entropy
+                                   else <double>x * <double>x)
+        for i in range(n):
+            c = target.label[rows[i]]
+            if totals[c] < 0:
+                totals[c] = -totals[c]
+    else:
+        for c in range(target.n_classes):
+            x = totals[c]
+            if x > 0:
+                occurring += 1
+                w += x
+                stat.class_sum += (nlogn(target, x) if target.entropy
+                                   else <double>x * <double>x)
+    stat.weight = w
+    stat.pure = occurring <= 1
+    total = <double>w
+    if target.entropy:
+        stat.score = stat.class_sum - nlogn(target, w)
+        stat.impurity = -stat.score / total
+    else:
+        stat.score = stat.class_sum / total
+        stat.impurity = 1.0 - stat.score / total
+    if stat.pure:
+        stat.impurity = 0.0
+    elif target.entropy and target.weight != NULL:
+        stat.impurity = entropy_of(target, rows, n, totals, total)
+
+
 cdef inline NodeStat node_stat(
     const Target* target, const entry_t* rows, int64_t n, int64_t* totals
 ) noexcept nogil:
@@ -228,8 +276,8 @@ cdef inline NodeStat node_stat(
     afterwards and is the caller's to clear.
     """
     cdef NodeStat stat
-    cdef int64_t i, s = 0, w = 0, low, high, c, x
-    cdef double total, sq = 0.0, d, first, mean = 0.0
+    cdef int64_t i, s = 0, w = 0, low, high, x
+    cdef double sq = 0.0, d, first, mean = 0.0
     stat.n = n
     stat.class_sum = 0.0
     stat.mean = 0.0
@@ -250,43 +298,7 @@ cdef inline NodeStat node_stat(
             stat.impurity = 1.0 - stat.score / <double>n
     elif target.kind == CLASSES:
         add_totals(target, totals, rows, n)
-        low = 0  # classes that occur
-        if n < target.n_classes:
-            # Each class once: its total is marked as taken by negating it.
-            for i in range(n):
-                c = target.label[rows[i]]
-                x = totals[c]
-                if x > 0:
-                    low += 1
-                    w += x
-                    totals[c] = -x
-                    stat.class_sum += (nlogn(target, x) if target.entropy
-                                       else <double>x * <double>x)
-            for i in range(n):
-                c = target.label[rows[i]]
-                if totals[c] < 0:
-                    totals[c] = -totals[c]
-        else:
-            for c in range(target.n_classes):
-                x = totals[c]
-                if x > 0:
-                    low += 1
-                    w += x
-                    stat.class_sum += (nlogn(target, x) if target.entropy
-                                       else <double>x * <double>x)
-        stat.weight = w
-        stat.pure = low <= 1
-        total = <double>w
-        if target.entropy:
-            stat.score = stat.class_sum - nlogn(target, w)
-            stat.impurity = -stat.score / total
-        else:
-            stat.score = stat.class_sum / total
-            stat.impurity = 1.0 - stat.score / total
-        if stat.pure:
-            stat.impurity = 0.0
-        elif target.entropy and target.weight != NULL:
-            stat.impurity = entropy_of(target, rows, n, totals, total)
+        measure_classes(target, rows, n, totals, &stat)
     else:
         low = high = target.value[rows[0]]
         if target.weight == NULL:

@@ -3,18 +3,13 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from fasttree._kernels.cells cimport (
-    Best,
-    Codes,
-    code_t,
-    count_bins,
-    sort_bins,
-    sort_node,
-)
+from fasttree._kernels.bin_search cimport make_bins, sort_bins
+from fasttree._kernels.cells cimport Best, Codes, sort_node
 from fasttree._kernels.draw cimport narrow_or_wide
 from fasttree._kernels.grower cimport Grower
 from fasttree._kernels.histogram cimport fasttree_prefetch
 from fasttree._kernels.records cimport Arena, NodeRecord, reserve_words
+from fasttree._kernels.prefixes cimport count_column
 from fasttree._kernels.scan_categories cimport mark_left
 from fasttree._kernels.types cimport (
     ABSOLUTE,
@@ -26,6 +21,7 @@ from fasttree._kernels.types cimport (
     REGRESSION,
     Split,
     Target,
+    code_t,
     entry_t,
 )
 
@@ -137,7 +133,8 @@ cdef inline void mark_set(
         mark_left(entries, node, True, g.limits.min_samples_category, target,
                   &best.split, &g.scratch, g.goes_left)
         return
-    count = count_bins(column, ids, stats, node.n, target, True, &g.cells)
+    count = count_column(column, ids, stats, g.pairs, node.n, target, True, &g.cells)
+    make_bins(target, count, &g.cells)
     sort_bins(g.cells.bins, count, g.limits.min_samples_category, g.cells.runs)
     for i in range(count):
         g.cells.sides[g.cells.bins[g.cells.runs[i].index].code] = (

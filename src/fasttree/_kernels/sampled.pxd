@@ -16,8 +16,10 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fasttree._kernels.absolute cimport rank_rows
+from fasttree._kernels.bin_search cimport try_bins
 from fasttree._kernels.branches cimport leave_branch
-from fasttree._kernels.cells cimport Best, Codes, sort_node, try_bins
+from fasttree._kernels.cells cimport Best, Codes, sort_node
+from fasttree._kernels.class_cells cimport add_stats, try_classes
 from fasttree._kernels.copies cimport copy_columns, copy_keys, copy_targets
 from fasttree._kernels.draw cimport (
     GROUP,
@@ -29,7 +31,7 @@ from fasttree._kernels.draw cimport (
     record_drawn,
 )
 from fasttree._kernels.grower cimport Grower, Stack, reserve_stack, seconds_now
-from fasttree._kernels.impurity cimport score_binary
+from fasttree._kernels.impurity cimport measure_classes, score_binary
 from fasttree._kernels.monotone cimport (
     Monotone,
     bound_children,
@@ -48,6 +50,7 @@ from fasttree._kernels.parting cimport (
     record_set,
     sorts_rows,
 )
+from fasttree._kernels.prefixes cimport pair_values
 from fasttree._kernels.random cimport child_key, draw_below
 from fasttree._kernels.records cimport NodeRecord, reserve_nodes
 from fasttree._kernels.scan cimport is_constant, scan_entries
@@ -88,6 +91,19 @@ cdef inline NodeStat binary_stat(
     return stat
 
 
+cdef inline NodeStat measure_side(
+    const Target* target, const entry_t* ids, const uint32_t* stats, int64_t begin,
+    int64_t n, int64_t* totals
+) noexcept nogil:
+    """As `measure_node`, by the rows' stats from `begin` on where there are any."""
+    cdef NodeStat stat
+    if target.kind != CLASSES or stats == NULL:
+        return measure_node(target, ids, n, totals)
+    add_stats(stats + begin, n, totals)
+    measure_classes(target, ids, n, totals, &stat)
+    return stat
+
+
 cdef inline bint try_entries(
     const Codes* column, int32_t feature, const entry_t* ids, entry_t* entries,
     const Target* target, const NodeStat* node, Monotone* rule, Grower* g, Best* best
@@ -117,7 +133,7 @@ cdef inline bint try_entries(
 
 
 cdef inline bint both_pure(
-    const Target* target, const NodeStat* node, const Best* best
+    const Target* target, const NodeStat* node, bint has_stats, const Best* best
 ) noexcept nogil:
     """No later feature can be strictly better."""
     if target.kind == BINARY:
@@ -126,7 +142,7 @@ cdef inline bint both_pure(
         if target.entropy:
             return best.split.score >= 0.0
         # Squares of fractional weights are rounded: a later one may score more.
-        return target.weight == NULL and (
+        return (target.weight == NULL or has_stats) and (
             best.split.score >= <double>(target.n_outputs * node.weight))
     return node.n == 2 and best.split.feature >= 0
 
@@ -165,27 +181,34 @@ cdef inline Best find_counted(
     cdef int64_t drawn = 0
     cdef int32_t n_features = g.n_features, f
     cdef bint found = False, varies, by_order = sorts_rows(target, limits)
+    cdef bint by_class = target.kind == CLASSES and stats != NULL
     cdef bint in_order = limits.max_features >= n_features and not g.shuffles
     memset(&best, 0, sizeof(Best))
     best.split.score = -INFINITY
     best.split.feature = -1
     if target.loss == ABSOLUTE:
         rank_rows(&g.medians, target, ids, node.n)
+    if target.kind == REGRESSION and not by_order:
+        pair_values(target, ids, node.n, g.pairs)
     # Draw features until max_features are seen and one of them varies.
     while drawn < n_features and (drawn < limits.max_features or not found):
         f = <int32_t>drawn if in_order else draw_next(g, key, drawn)
         drawn += 1
         if not mask[f >> 6] >> (f & 63) & 1:
             continue
-        if by_order:
+        if by_class and not columns[f].categorical:
+            varies = try_classes(columns + f, f, ids, stats, target, node,
+                                 g.scratch.totals, g.scratch.left, limits, &g.cells,
+                                 &best)
+        elif by_order:
             varies = try_entries(columns + f, f, ids, entries, target, node, rule, g,
                                  &best)
         else:
-            varies = try_bins(columns + f, f, ids, stats, target, node, limits,
-                              &g.cells, &best)
+            varies = try_bins(columns + f, f, ids, stats, g.pairs, target, node,
+                              limits, &g.cells, &best)
         if varies:
             found = True
-            if both_pure(target, node, &best):
+            if both_pure(target, node, stats != NULL, &best):
                 break
         else:
             mask[f >> 6] &= ~(<uint64_t>1 << (f & 63))
@@ -272,7 +295,7 @@ cdef inline Best find_drawn(
             if draw_gathered(g.features + f, f, &g.draws.bank[j], ids, node_draw,
                              target, node, limits, &g.draws, &best.split):
                 found = True
-                perfect = both_pure(target, node, &best)
+                perfect = both_pure(target, node, stats != NULL, &best)
                 if perfect:
                     break
             else:
@@ -365,7 +388,7 @@ cdef inline bint grow_nodes(
     """Grow from the frame at the bottom of `stack`; False if there is no memory.
 
     `first` is the record that the frames' parents are counted from. `place_stats` is
-    NULL but for BINARY, and `table_rows` but in a copy.
+    NULL but for BINARY, and where CLASSES have them, and `table_rows` but in a copy.
     """
     cdef int64_t top = 0, n, n_left, n_bounded = g.limits.n_bounded
     cdef int32_t node
@@ -425,7 +448,9 @@ cdef inline bint grow_nodes(
                 continue
         best.split.feature = -1
         if not frame.leaf:
-            if target.n_totals:
+            if target.kind == CLASSES and stats != NULL:
+                add_stats(stats, n, totals)
+            elif target.n_totals:
                 count_node(target, totals, ids, n)
             rule = monotone_of(&g.limits, bounds)
             if g.limits.drawn:
@@ -464,11 +489,12 @@ cdef inline bint grow_nodes(
             node_values(&g.limits, target, &left.stat, totals, g.values)
             node_values(&g.limits, target, &right.stat, totals, g.values + n_bounded)
         else:
-            right.stat = measure_node(target, ids + n_left, n - n_left, totals)
+            right.stat = measure_side(target, ids + n_left, stats, n_left, n - n_left,
+                                      totals)
             node_values(&g.limits, target, &right.stat, totals, g.values + n_bounded)
             if target.n_totals:
                 clear_node(target, totals, ids + n_left, n - n_left)
-            left.stat = measure_node(target, ids, n_left, totals)
+            left.stat = measure_side(target, ids, stats, 0, n_left, totals)
             node_values(&g.limits, target, &left.stat, totals, g.values)
             if target.n_totals:
                 clear_node(target, totals, ids, n_left)

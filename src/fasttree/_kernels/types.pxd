@@ -15,6 +15,11 @@ ctypedef fused entry_t:
     uint16_t  # local rows of a node's own copy: 13 bits
     uint32_t  # rows of the table: 29 bits
 
+ctypedef fused code_t:
+    uint8_t
+    uint16_t
+    uint32_t
+
 cdef enum Kind:
     BINARY = 0      # two classes, each row counts once
     CLASSES = 1     # any number of classes, integer weights
