@@ -111,6 +111,8 @@ class SharedColumns:
             if not column.is_categorical:
                 entry["lower"] = column.lower.ctypes.data
                 entry["upper"] = column.upper.ctypes.data
+        if 2 * np.sum(self.columns["codes"]["size"] == 1) >= table.n_features:
+            self._interleave_codes(n_threads)
 
     def _look_at_values(self) -> None:
         """Take the data's own matrix in place of keys."""
@@ -139,6 +141,17 @@ class SharedColumns:
             for start, stop in pairwise(bounds)
         ]
         threads.run(kernels.interleave_keys, tasks, n_threads)
+
+    def _interleave_codes(self, n_threads: int) -> None:
+        """Put the codes of each row together: nodes are copied from them."""
+        n_rows, n_features = self.table.n_rows, self.table.n_features
+        self.row_keys = np.empty((n_rows, (n_features + 7) // 8 * 8), np.uint8)
+        bounds = np.linspace(0, n_rows, n_threads + 1).astype(int).tolist()
+        tasks = [
+            (self.columns.view(np.uint8), start, stop, self.row_keys)
+            for start, stop in pairwise(bounds)
+        ]
+        threads.run(kernels.interleave_codes, tasks, n_threads)
 
     @property
     def narrow_rows(self) -> int:

@@ -27,6 +27,7 @@ from fasttree._kernels.types cimport (
 cdef extern from *:
     """
     #include <stdint.h>
+    #include <string.h>
 
     /* Products of whole numbers below 2^25 are exact, so these are the bits of
        score_binary. C, so that the compiler makes vector code of it. */
@@ -43,25 +44,41 @@ cdef extern from *:
         }
     }
 
-    /* Squares of both sides' sums over their weights. */
-    static inline void fasttree_score_squares(
-        const double* CYTHON_RESTRICT left, const double* CYTHON_RESTRICT right,
-        const double* CYTHON_RESTRICT left_weight,
-        const double* CYTHON_RESTRICT right_weight, int64_t n,
-        double* CYTHON_RESTRICT score
+    /* The bits of a conversion, which AVX2 has no vectors for: the upper half and the
+       lower one are made numbers by their exponents, and are rounded when added. */
+    static inline double fasttree_to_double(int64_t x) {
+        uint64_t low = ((uint64_t)x & 0xFFFFFFFFu) | 0x4330000000000000u;
+        uint64_t high = ((uint64_t)x >> 32) ^ 0x4530000080000000u;
+        double a, b;
+        memcpy(&a, &high, 8);
+        memcpy(&b, &low, 8);
+        return (a - 19342822341709703277445120.0) + b;  /* 2^84 + 2^63 + 2^52 */
+    }
+
+    /* score_regression; weights are below 2^53, so their differences are exact. */
+    static inline void fasttree_score_about(
+        const int64_t* CYTHON_RESTRICT sums, const int64_t* CYTHON_RESTRICT weights,
+        int64_t n, int64_t first_sum, int64_t first_weight, int64_t all_sum,
+        int64_t all_weight, double mean, double* CYTHON_RESTRICT score
     ) {
+        const double all = (double)all_weight;
         int64_t i;
-        for (i = 0; i < n; i++)
-            score[i] = left[i] * left[i] / left_weight[i]
-                + right[i] * right[i] / right_weight[i];
+        for (i = 0; i < n; i++) {
+            int64_t sum = sums[i] + first_sum;
+            double weight = fasttree_to_double(weights[i] + first_weight);
+            double l = fasttree_to_double(sum) - mean * weight;
+            double r = fasttree_to_double(all_sum - sum) - mean * (all - weight);
+            score[i] = l * l / weight + r * r / (all - weight);
+        }
     }
     """
     void score_gini "fasttree_score_gini"(
         const uint64_t* left, int64_t n, uint64_t first, double all0, double all1,
         double* score) noexcept nogil
-    void score_squares "fasttree_score_squares"(
-        const double* left, const double* right, const double* left_weight,
-        const double* right_weight, int64_t n, double* score) noexcept nogil
+    void score_about "fasttree_score_about"(
+        const int64_t* sums, const int64_t* weights, int64_t n, int64_t first_sum,
+        int64_t first_weight, int64_t all_sum, int64_t all_weight, double mean,
+        double* score) noexcept nogil
 
 
 cdef inline int64_t weight_at(
@@ -101,7 +118,6 @@ cdef inline void score_codes(
     cdef int64_t i, w, s
     cdef int64_t all1 = node.sum, all0 = node.weight - node.sum
     cdef uint64_t packed
-    cdef double mean = node.mean
     if target.kind == BINARY and not target.entropy:
         score_gini(<const uint64_t*>space.weights + start, stop - start,
                    <uint64_t>weight | <uint64_t>sum << 32, <double>all0, <double>all1,
@@ -118,17 +134,8 @@ cdef inline void score_codes(
             space.score[i] = score_sums(
                 POISSON, node, space.sums[i] + sum, space.weights[i] + weight)
     else:
-        # As `score_regression` has it.
-        for i in range(start, stop):
-            w = space.weights[i] + weight
-            s = space.sums[i] + sum
-            space.left_weight[i] = <double>w
-            space.right_weight[i] = <double>(node.weight - w)
-            space.left[i] = <double>s - mean * <double>w
-            space.right[i] = <double>(node.sum - s) - mean * <double>(node.weight - w)
-        score_squares(space.left + start, space.right + start,
-                      space.left_weight + start, space.right_weight + start,
-                      stop - start, space.score + start)
+        score_about(space.sums + start, space.weights + start, stop - start, sum,
+                    weight, node.sum, node.weight, node.mean, space.score + start)
 
 
 cdef inline void search_codes(

@@ -73,8 +73,6 @@ cdef struct CellSpace:
     uint32_t* counts          # rows
     double* left              # terms of the scores
     double* right
-    double* left_weight
-    double* right_weight
     double* score
     Bin* bins                 # (n_codes,)
     Run* runs                 # (n_codes,)
@@ -112,8 +110,6 @@ cdef inline bint reserve_cells(
     space.counts = <uint32_t*>calloc(n, sizeof(uint32_t))
     space.left = <double*>calloc(n, sizeof(double))
     space.right = <double*>calloc(n, sizeof(double))
-    space.left_weight = <double*>calloc(n, sizeof(double))
-    space.right_weight = <double*>calloc(n, sizeof(double))
     space.score = <double*>calloc(n, sizeof(double))
     space.bins = <Bin*>calloc(n, sizeof(Bin))
     space.runs = <Run*>calloc(n, sizeof(Run))
@@ -123,9 +119,7 @@ cdef inline bint reserve_cells(
             and space.blocks != NULL and space.before != NULL
             and space.codes != NULL and space.weights != NULL and space.sums != NULL
             and space.counts != NULL and space.left != NULL and space.right != NULL
-            and space.left_weight != NULL and space.right_weight != NULL
-            and space.score != NULL
-            and space.bins != NULL and space.runs != NULL and space.sides != NULL)
+            and space.score != NULL and space.bins != NULL and space.runs != NULL and space.sides != NULL)
 
 
 cdef inline void free_cells(CellSpace* space) noexcept nogil:
@@ -142,8 +136,6 @@ cdef inline void free_cells(CellSpace* space) noexcept nogil:
     free(space.counts)
     free(space.left)
     free(space.right)
-    free(space.left_weight)
-    free(space.right_weight)
     free(space.score)
     free(space.bins)
     free(space.runs)

@@ -30,6 +30,8 @@ from fasttree._kernels.types cimport Limits, NodeStat, Target, code_t, entry_t
 
 cdef enum:
     MOST_LANES = 64           # more classes are counted by sorted rows
+    COPIES = 4                # of few cells: adding to one of them again has to wait
+    FEW_CELLS = 64
 
 cdef extern from *:
     """
@@ -172,12 +174,62 @@ cdef inline bint sweeps_classes(
 
 
 cdef inline void add_stats(
-    const uint32_t* stats, int64_t n, int64_t* totals
+    const uint32_t* stats, int64_t n, int64_t n_classes, int64_t* totals
 ) noexcept nogil:
     """Add up rows' weights by class; a stat is class | weight << 16."""
-    cdef int64_t i
-    for i in range(n):
-        totals[stats[i] & 0xFFFF] += stats[i] >> 16
+    cdef uint32_t copies[COPIES * FEW_CELLS]
+    cdef int64_t i, k, whole = n & ~<int64_t>3
+    if n_classes > FEW_CELLS or n < 2 * n_classes:
+        for i in range(n):
+            totals[stats[i] & 0xFFFF] += stats[i] >> 16
+        return
+    memset(copies, 0, COPIES * n_classes * sizeof(uint32_t))
+    for i in range(0, whole, 4):
+        copies[stats[i] & 0xFFFF] += stats[i] >> 16
+        copies[n_classes + (stats[i + 1] & 0xFFFF)] += stats[i + 1] >> 16
+        copies[2 * n_classes + (stats[i + 2] & 0xFFFF)] += stats[i + 2] >> 16
+        copies[3 * n_classes + (stats[i + 3] & 0xFFFF)] += stats[i + 3] >> 16
+    for i in range(whole, n):
+        copies[stats[i] & 0xFFFF] += stats[i] >> 16
+    for k in range(n_classes):
+        totals[k] += (copies[k] + copies[n_classes + k]
+                      + copies[2 * n_classes + k] + copies[3 * n_classes + k])
+
+
+cdef inline void add_cells(
+    const code_t* codes, int64_t n_codes, int64_t lanes, const entry_t* ids,
+    const uint32_t* stats, int64_t n, uint32_t* cells
+) noexcept nogil:
+    """Add up rows' weights by code and class."""
+    cdef int64_t i, k, whole = n & ~<int64_t>3, size = n_codes * lanes
+    cdef uint32_t copies[COPIES * FEW_CELLS]
+    if size > FEW_CELLS or n < size:
+        for i in range(n):
+            if entry_t is uint32_t:
+                if i + 24 < n:
+                    fasttree_prefetch(codes + ids[i + 24])
+            cells[codes[ids[i]] * lanes + (stats[i] & 0xFFFF)] += stats[i] >> 16
+        return
+    memset(copies, 0, COPIES * size * sizeof(uint32_t))
+    for i in range(0, whole, 4):
+        if entry_t is uint32_t:
+            if i + 32 < n:
+                fasttree_prefetch(codes + ids[i + 28])
+                fasttree_prefetch(codes + ids[i + 29])
+                fasttree_prefetch(codes + ids[i + 30])
+                fasttree_prefetch(codes + ids[i + 31])
+        copies[codes[ids[i]] * lanes + (stats[i] & 0xFFFF)] += stats[i] >> 16
+        copies[size + codes[ids[i + 1]] * lanes + (stats[i + 1] & 0xFFFF)] += (
+            stats[i + 1] >> 16)
+        copies[2 * size + codes[ids[i + 2]] * lanes + (stats[i + 2] & 0xFFFF)] += (
+            stats[i + 2] >> 16)
+        copies[3 * size + codes[ids[i + 3]] * lanes + (stats[i + 3] & 0xFFFF)] += (
+            stats[i + 3] >> 16)
+    for i in range(whole, n):
+        copies[codes[ids[i]] * lanes + (stats[i] & 0xFFFF)] += stats[i] >> 16
+    for k in range(size):
+        cells[k] = (copies[k] + copies[size + k] + copies[2 * size + k]
+                    + copies[3 * size + k])
 
 
 cdef inline int64_t sweep_entropy(
@@ -379,16 +431,11 @@ cdef inline bint search_classes(
     CellSpace* space, Best* best
 ) noexcept nogil:
     cdef bint checked = limits.min_samples_leaf > 1 or limits.min_weight_leaf > 0
-    cdef int64_t n = node.n, lanes = class_lanes(target.n_classes), i, count
+    cdef int64_t n = node.n, lanes = class_lanes(target.n_classes), count
     cdef int64_t present, n_present = n, missing_rows = 0
-    cdef uint32_t* cells = space.classes
     cdef bint swept = sweeps_classes(space, n_codes, lanes, n)
     if swept:
-        for i in range(n):
-            if entry_t is uint32_t:
-                if i + 24 < n:
-                    fasttree_prefetch(codes + ids[i + 24])
-            cells[codes[ids[i]] * lanes + (stats[i] & 0xFFFF)] += stats[i] >> 16
+        add_cells(codes, n_codes, lanes, ids, stats, n, space.classes)
         count = sweep_cells(target, node, totals, n_codes, lanes, missing, False, space)
         if checked:
             count_rows(codes, ids, n, count, space)

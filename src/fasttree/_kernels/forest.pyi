@@ -44,6 +44,10 @@ def interleave_keys(
     out: NDArray[np.uint8],
 ) -> None: ...
 
+def interleave_codes(
+    columns: NDArray[np.uint8], start: int, stop: int, out: NDArray[np.uint8]
+) -> None: ...
+
 class Growth:
     def __init__(
         self,

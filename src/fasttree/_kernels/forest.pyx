@@ -34,6 +34,7 @@ from fasttree._kernels.random cimport draw_wide, mix
 from fasttree._kernels.records cimport Arena, NodeRecord, arena_free, reserve_nodes
 from fasttree._kernels.sampled cimport binary_stat, grow_nodes
 from fasttree._kernels.subtree cimport LOCAL_ROWS, must_be_leaf
+from fasttree._kernels.transpose cimport interleave_bytes
 from fasttree._kernels.types cimport (
     ABSOLUTE,
     BINARY,
@@ -158,6 +159,29 @@ def interleave_keys(
                         wide[i * step] = (<const int64_t*>columns[f].keys)[i]
 
 
+def interleave_codes(
+    const uint8_t[::1] columns, int64_t start, int64_t stop, uint8_t[:, ::1] out
+):
+    """Write rows start..stop-1 of the columns whose codes are bytes row by row.
+
+    `columns` is one Column each, `out` as wide as there are, in whole eights.
+    """
+    cdef const Column* column = <const Column*>&columns[0]
+    cdef const uint8_t* eight[8]
+    cdef int64_t n = columns.shape[0] // sizeof(Column), f, j
+    cdef int64_t first = start, last
+    with nogil:
+        while first < stop:
+            last = min(stop, first + 512)  # rows that stay in the cache
+            for f in range(0, n, 8):
+                for j in range(8):
+                    eight[j] = NULL
+                    if f + j < n and column[f + j].codes.size == 1:
+                        eight[j] = <const uint8_t*>column[f + j].codes.codes
+                interleave_bytes(eight, first, last, out.shape[1], &out[0, f])
+            first = last
+
+
 cdef class Part:
     """Records of a subtree, and the nodes in it that are left to other threads."""
 
@@ -214,8 +238,9 @@ cdef class Growth:
     features : ndarray of uint8, or None
         One Feature each, with keys, where splits are drawn.
     row_keys, key_offset
-        Of `interleave_keys`, where splits are drawn; else None. Or the bytes of a
-        matrix, whose values are made keys when they are looked at.
+        Of `interleave_keys`, where splits are drawn. Or the bytes of a matrix, whose
+        values are made keys when they are looked at. Where splits are not drawn,
+        what `interleave_codes` writes, or None.
     raw_size : int
         Bytes of a value of such a matrix; else 0.
     limits, bounded, signs
@@ -287,6 +312,9 @@ cdef class Growth:
             g.row_bytes = row_keys.shape[1]
             g.raw_size = raw_size
             g.key_offset = &key_offset[0]
+        elif row_keys is not None:
+            g.row_codes = &row_keys[0, 0]
+            g.code_bytes = row_keys.shape[1]
         g.target.kind = kind
         g.target.loss = loss
         g.target.entropy = entropy
@@ -517,7 +545,7 @@ cdef class Growth:
                     g.most_branch = g.wide.frames[0].stat.n - 1
                 grown = grow_nodes(
                     g, &g.wide, g.columns, &g.target, whole.rows,
-                    whole.stats if g.target.kind == BINARY else NULL, g.spare,
+                    whole.stats if whole.has_stats else NULL, g.spare,
                     g.entries, NULL, 0)
         self.seconds_all += seconds_now() - started
         if not grown:

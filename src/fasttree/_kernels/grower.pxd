@@ -58,7 +58,9 @@ cdef struct Grower:
     uint32_t* entries         # (n_rows,)
     uint8_t* goes_left        # (n_table_rows,) by row
     Codes* own_columns        # (n_features,) of the copy
-    uint8_t* own_codes        # (n_features, narrow_rows) uint16
+    uint8_t* own_codes        # (whole eights of features, narrow_rows) uint16
+    const uint8_t* row_codes  # (n_table_rows, code_bytes) codes of one byte by row,
+    int64_t code_bytes        # that of a feature at its number; or NULL
     const uint8_t* row_keys   # (n_table_rows, row_bytes) all keys of a row together
     int raw_size              # bytes of a value, where these are not keys yet; else 0
     uint8_t* own_keys         # (narrow_rows, row_bytes)
@@ -159,7 +161,7 @@ cdef inline bint reserve_grower(
     g.goes_left = <uint8_t*>calloc(n_table_rows, 1)
     g.own_columns = <Codes*>calloc(g.n_features, sizeof(Codes))
     g.own_codes = <uint8_t*>calloc(
-        1 if drawn else g.n_features * narrow, sizeof(uint16_t))
+        1 if drawn else (g.n_features + 7) // 8 * 8 * narrow + 8, sizeof(uint16_t))
     g.own_keys = <uint8_t*>calloc(narrow * g.row_bytes + 1, 1)
     g.own_label = <uint16_t*>calloc(own, sizeof(uint16_t))
     g.own_weight = <int64_t*>calloc(narrow, sizeof(int64_t))

@@ -99,7 +99,7 @@ cdef inline NodeStat measure_side(
     cdef NodeStat stat
     if target.kind != CLASSES or stats == NULL:
         return measure_node(target, ids, n, totals)
-    add_stats(stats + begin, n, totals)
+    add_stats(stats + begin, n, target.n_classes, totals)
     measure_classes(target, ids, n, totals, &stat)
     return stat
 
@@ -449,7 +449,7 @@ cdef inline bint grow_nodes(
         best.split.feature = -1
         if not frame.leaf:
             if target.kind == CLASSES and stats != NULL:
-                add_stats(stats, n, totals)
+                add_stats(stats, n, target.n_classes, totals)
             elif target.n_totals:
                 count_node(target, totals, ids, n)
             rule = monotone_of(&g.limits, bounds)
