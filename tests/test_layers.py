@@ -55,6 +55,9 @@ MODULES = [
 ]
 KERNELS = [
     "types",
+    "argmax",
+    "transpose",
+    "few_rows",
     "random",
     "radix",
     "monotone",
@@ -69,6 +72,9 @@ KERNELS = [
     "scan",
     "scan_categories",
     "cells",
+    "prefixes",
+    "bin_search",
+    "class_cells",
     "draw",
     "subtree",
     "view",

@@ -43,7 +43,6 @@ def interleave_keys(
     stop: int,
     out: NDArray[np.uint8],
 ) -> None: ...
-
 def interleave_codes(
     columns: NDArray[np.uint8], start: int, stop: int, out: NDArray[np.uint8]
 ) -> None: ...
