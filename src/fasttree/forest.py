@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fasttree import threads, training, tree_parts
+from fasttree import pruning, threads, training, tree_parts
 from fasttree._kernels import forest as kernels
+from fasttree.joining import CompactTree
 from fasttree.target import (
     check_poisson,
     class_target,
@@ -147,6 +148,8 @@ class ForestTrainer:
         None trains every tree on all rows.
     sample_weight : ndarray of float64 or None
         Of the rows, without a bootstrap.
+    ccp_alpha : float, default=0.0
+        What trees are pruned by.
     """
 
     def __init__(
@@ -157,6 +160,7 @@ class ForestTrainer:
         params: GrowthParams,
         bootstrap: Bootstrap | None,
         sample_weight: NDArray[np.float64] | None = None,
+        ccp_alpha: float = 0.0,
     ) -> None:
         self.is_classification = bool(np.any(n_classes))
         if params.criterion == "poisson":
@@ -167,6 +171,7 @@ class ForestTrainer:
             raise ValueError("with a bootstrap the weights drive the draw")
         self.table, self.y, self.n_classes = table, y, n_classes
         self.params, self.sample_weight = params, sample_weight
+        self.ccp_alpha = ccp_alpha
         self.draws = None if bootstrap is None else RowDraws(table.n_rows, bootstrap)
         self.phases = Phases()
         self._spaces: tree_parts.Spaces | None = None
@@ -213,7 +218,7 @@ class ForestTrainer:
     def grow(
         self,
         key: int,
-        use: Callable[[Tree, NDArray[np.uint32] | None], None],
+        use: Callable[[CompactTree, NDArray[np.uint32] | None], None],
         n_threads: int,
     ) -> Sequence[Task]:
         """Grow the tree of `key`.
@@ -226,7 +231,7 @@ class ForestTrainer:
         drawn = time.perf_counter()
         self.phases.add(draw=drawn - started)
         if self._spaces is None:
-            tree = self._grow_alone(key, counts)
+            tree = self._compact(self._grow_alone(key, counts))
             self.phases.add(grow=time.perf_counter() - drawn)
             use(tree, counts)
             return ()
@@ -238,10 +243,19 @@ class ForestTrainer:
             key,
             taken,
             self.table,
+            self._take_pruned if self.ccp_alpha > 0.0 else self._target.take_compact,
             lambda tree: use(tree, counts),
             n_threads,
             units,
         )
+
+    def _take_pruned(self, space: kernels.Growth, table: EncodedTable) -> CompactTree:
+        return self._compact(self._target.take_tree(space, table))
+
+    def _compact(self, tree: Tree) -> CompactTree:
+        if self.ccp_alpha > 0.0:
+            tree = pruning.prune(tree, self.ccp_alpha)
+        return CompactTree.of(tree)
 
     def _grow_alone(self, key: int, counts: NDArray[np.uint32] | None) -> Tree:
         """Grow a tree by the means that single trees have."""
@@ -262,7 +276,7 @@ def grow_trees(
     trainer: ForestTrainer,
     keys: Sequence[int],
     n_threads: int,
-    use: Callable[[int, Tree, NDArray[np.uint32] | None], None],
+    use: Callable[[int, CompactTree, NDArray[np.uint32] | None], None],
     begins: Callable[[int], bool] = lambda _: True,
 ) -> None:
     """Grow the trees of `keys`, in order, a tree a task.
@@ -287,7 +301,9 @@ def grow_trees(
         share = -(-n_threads // (len(keys) - position))
         return trainer.grow(keys[position], partial(take, position), share)
 
-    def take(position: int, tree: Tree, counts: NDArray[np.uint32] | None) -> None:
+    def take(
+        position: int, tree: CompactTree, counts: NDArray[np.uint32] | None
+    ) -> None:
         started = time.perf_counter()
         use(position, tree, counts)
         trainer.phases.add(after=time.perf_counter() - started)

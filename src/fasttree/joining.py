@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fasttree.schema import SparseRows
     from fasttree.tree import Tree
 
 _MAX_WORDS = np.iinfo(np.int32).max
@@ -49,6 +50,14 @@ class CompactTree(NamedTuple):
     def nbytes(self) -> int:
         """Bytes of the arrays."""
         return self.packed.nbytes + self.statistics.nbytes
+
+    def find_payloads(self, X: NDArray[Any] | SparseRows) -> NDArray[np.intp]:
+        """Return the number of the payload of each row's leaf, (n_rows,)."""
+        ensemble = Ensemble.from_packed(*self, np.zeros(1, np.int32))
+        number = self.packed.preorder()
+        payload_of = np.empty(self.packed.n_nodes, np.intp)
+        payload_of[number[number >= 0]] = self.packed.nodes[number >= 0, 0]
+        return payload_of.take(ensemble.leaves(X)[:, 0])
 
     def restore(self) -> Tree:
         """Return the tree as it was before packing."""

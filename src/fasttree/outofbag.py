@@ -18,6 +18,7 @@ from fasttree._kernels import predict as tree_kernels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fasttree.joining import CompactTree
     from fasttree.schema import SparseRows
     from fasttree.tree import Tree
 
@@ -57,18 +58,21 @@ class OutOfBag:
             spread = np.abs(y.reshape(len(y), -1) - self._centre).max(axis=0)
             self._exponent = _VALUE_BITS - np.frexp(spread)[1]
 
-    def add(self, tree: Tree, counts: NDArray[np.uint32], sign: int = 1) -> None:
+    def add(self, tree: CompactTree, counts: NDArray[np.uint32], sign: int = 1) -> None:
         """Add a tree that drew each row `counts` times, or with -1 take it away."""
-        leaves = inference.find_leaves(tree, self.X)
-        if tree.is_classification:
-            units = np.rint(np.ldexp(tree.leaf_share, _SHARE_BITS))
-            entries = (tree.leaf_start, tree.leaf_class, units.astype(np.int64))
+        packed = tree.packed
+        leaves = tree.find_payloads(self.X)
+        if not len(packed.leaf_value):
+            units = np.rint(np.ldexp(packed.profile_share, _SHARE_BITS))
+            entries = (
+                packed.profile_start, packed.profile_class, units.astype(np.int64)
+            )  # fmt: skip
             with self._lock:
                 kernels.add_shares(
                     leaves, counts, *entries, sign, self.sums, self.n_trees
                 )
             return
-        deviations = tree.leaf_value.reshape(tree.n_leaves, -1) - self._centre
+        deviations = packed.leaf_value - self._centre
         values = np.rint(np.ldexp(deviations, self._exponent)).astype(np.int64)
         squares = (values >> _SQUARE_SHIFT) ** 2
         with self._lock:

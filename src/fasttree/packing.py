@@ -36,13 +36,11 @@ def pack(trees: Sequence[Tree], *, narrow: bool = True) -> PackedTrees:
 
     `narrow` is whether eight bytes a node are tried; few ensembles need more.
     """
-    slots = _Slots.of(trees)
+    slots = Slots.of(trees)
     n_pairs = np.array([(tree.node_count + 1) // 2 for tree in trees], np.int64)
     tree_start = np.append(0, np.cumsum(2 * n_pairs))
-    slot_bits = int(slots.n_slots - 1).bit_length()
-    is_narrow = (
-        narrow and slot_bits <= 31 and int(n_pairs.max()) <= 2 ** (32 - slot_bits)
-    )
+    slot_bits = slots.slot_bits
+    is_narrow = narrow and slots.has_room_for(int(n_pairs.max()))
     nodes = aligned_empty((int(tree_start[-1]), 2 if is_narrow else 3), np.uint32)
     payload = _pack_payload(trees)
     words = [np.zeros(2, np.uint64)]
@@ -97,7 +95,7 @@ def pack(trees: Sequence[Tree], *, narrow: bool = True) -> PackedTrees:
 
 
 @dataclass(frozen=True)
-class _Slots:
+class Slots:
     """Which slots the rows of an ensemble have, and how thresholds become keys."""
 
     feature: NDArray[np.int32]
@@ -107,7 +105,8 @@ class _Slots:
     cut_start: NDArray[np.int64]
 
     @classmethod
-    def of(cls, trees: Sequence[Tree]) -> _Slots:
+    def of(cls, trees: Sequence[Tree]) -> Slots:
+        """Return the slots that trees need."""
         n_features = trees[0].n_features
         is_used = np.zeros((n_features, 3), bool)
         is_single = True
@@ -120,6 +119,19 @@ class _Slots:
             is_single &= bool(
                 np.all((rounded == threshold) | tree.is_categorical[inner])
             )
+        cuts, cut_start = np.zeros(0), np.zeros(0, np.int64)
+        if not is_single:
+            cuts, cut_start = _find_cuts(trees, n_features)
+        return cls.of_used(is_used, cuts, cut_start)
+
+    @classmethod
+    def of_used(
+        cls,
+        is_used: NDArray[Any],
+        cuts: NDArray[np.float64],
+        cut_start: NDArray[np.int64],
+    ) -> Slots:
+        """Return the slots of those features and kinds, (n_features, 3), in use."""
         numeric, direction = np.nonzero(is_used[:, :CATEGORY])
         categorical = np.flatnonzero(is_used[:, CATEGORY])
         constant = np.full(N_CONSTANT_SLOTS, -1)
@@ -127,17 +139,23 @@ class _Slots:
         kind = np.concatenate(
             [[0, 0], direction, np.full(len(categorical), CATEGORY)]
         ).astype(np.uint8)
-        slot_of = np.zeros((n_features, 3), np.uint32)
+        slot_of = np.zeros(is_used.shape, np.uint32)
         own = np.arange(N_CONSTANT_SLOTS, len(feature), dtype=np.uint32)
         slot_of[feature[N_CONSTANT_SLOTS:], kind[N_CONSTANT_SLOTS:]] = own
-        cuts, cut_start = np.zeros(0), np.zeros(0, np.int64)
-        if not is_single:
-            cuts, cut_start = _find_cuts(trees, n_features)
         return cls(feature, kind, slot_of, cuts, cut_start)
 
     @property
     def n_slots(self) -> int:
         return len(self.feature)
+
+    @property
+    def slot_bits(self) -> int:
+        """Bits that name a slot."""
+        return int(self.n_slots - 1).bit_length()
+
+    def has_room_for(self, n_pairs: int) -> bool:
+        """Return whether slots and so many pairs of nodes fit one link."""
+        return self.slot_bits <= 31 and n_pairs <= 2 ** (32 - self.slot_bits)
 
     def of_nodes(self, tree: Tree, inner: NDArray[np.intp]) -> NDArray[np.uint32]:
         return self.slot_of[tree.feature[inner], _kinds(tree, inner)]
@@ -209,6 +227,16 @@ def _pack_sets(
     return words, first_word
 
 
+# What leaves are worth, in fields of PackedTrees: to be replaced by what there is.
+NO_PAYLOAD: dict[str, NDArray[Any]] = {
+    "leaf_value": np.zeros((0, 1)),
+    "profile_start": np.zeros(1, np.int64),
+    "profile_class": np.zeros(0, np.int32),
+    "profile_weight": np.zeros(0),
+    "profile_share": np.zeros(0),
+}
+
+
 @dataclass(frozen=True)
 class _Payload:
     """What leaves are worth, and the number of each leaf's payload."""
@@ -222,14 +250,7 @@ def _pack_payload(trees: Sequence[Tree]) -> _Payload:
     check_leaves(n_leaves)
     first = trees[0]
     empty: dict[str, Any] = dict.fromkeys(PackedTrees.__dataclass_fields__)
-    empty |= {
-        "n_features": first.n_features,
-        "leaf_value": np.zeros((0, 1)),
-        "profile_start": np.zeros(1, np.int64),
-        "profile_class": np.zeros(0, np.int32),
-        "profile_weight": np.zeros(0),
-        "profile_share": np.zeros(0),
-    }
+    empty |= {**NO_PAYLOAD, "n_features": first.n_features}
     if not first.is_classification:
         value = np.concatenate([tree.leaf_value for tree in trees])
         empty["leaf_value"] = value.reshape(n_leaves, first.n_outputs)

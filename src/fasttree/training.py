@@ -11,7 +11,9 @@ import numpy as np
 
 from fasttree import growth, honesty, sampling, threads, tree_parts
 from fasttree._kernels import forest as _kernel
+from fasttree.compacting import take_compact
 from fasttree.grown_tree import to_tree
+from fasttree.joining import CompactTree
 from fasttree.plan import (
     GrowthParams,
     bounded_of,
@@ -182,8 +184,9 @@ def _grow_sampled(
     spaces = tree_parts.Spaces(lambda: shared.make_growth(columns))
     trees: list[Tree] = []
     task = partial(
-        shared.grow, spaces, params.seed, None, table, trees.append, n_threads
-    )
+        shared.grow, spaces, params.seed, None, table, shared.take_tree, trees.append,
+        n_threads,
+    )  # fmt: skip
     threads.run_tasks([task], n_threads)
     return trees[0]
 
@@ -295,20 +298,22 @@ class SharedTarget:
         key: int,
         counts: NDArray[np.uint32] | None,
         table: EncodedTable,
-        use: Callable[[Tree], None],
+        take: Callable[[Any, EncodedTable], Any],
+        use: Callable[[Any], None],
         n_threads: int = 1,
         units: NDArray[np.int64] | None = None,
     ) -> Sequence[Task]:
         """Grow the tree of `key`, of rows drawn `counts` times or of weight `units`.
 
-        `use` is called with the tree. For several threads its growth may be cut into
-        tasks, which are returned; `use` is called when they are done.
+        `take`, which is `take_tree` or `take_compact`, makes the tree that `use` is
+        called with. For several threads its growth may be cut into tasks, which are
+        returned; `use` is called when they are done.
         """
         target = self.target
         space = spaces.take()
 
         def finish() -> None:
-            use(spaces.finish(space, partial(self._take_tree, table=table)))
+            use(spaces.finish(space, partial(take, table=table)))
 
         n_rows = table.n_rows
         least = tree_parts.least_rows(n_rows, n_threads)
@@ -328,10 +333,21 @@ class SharedTarget:
         finish()
         return ()
 
-    def _take_tree(self, space: Any, table: EncodedTable) -> Tree:
+    @property
+    def _is_plain(self) -> bool:
+        """Whether records say all of a tree, without what stands beside them."""
+        return self.target.n_outputs == 1 and self.params.monotone is None
+
+    def take_compact(self, space: Any, table: EncodedTable) -> CompactTree:
+        """Return the tree whose records are in `space`, packed."""
+        if self._is_plain:
+            return take_compact(space, self.target)
+        return CompactTree.of(self.take_tree(space, table))
+
+    def take_tree(self, space: Any, table: EncodedTable) -> Tree:
         """Return the tree whose records are in `space`."""
         target = self.target
-        if target.n_outputs == 1 and self.params.monotone is None:
+        if self._is_plain:
             return sampling.take_tree(space, target, table.n_features)
         records = space.take_records()
         n_nodes = len(records[0]) // NODE_DTYPE.itemsize

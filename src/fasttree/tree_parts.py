@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from fasttree._kernels import forest as kernels
     from fasttree.threads import Task
-    from fasttree.tree import Tree
 
 LEAST_ROWS = 1 << 14  # of a subtree that is worth a task of its own
 _TASKS_A_THREAD = 4  # of equal size, so that threads end together
@@ -53,8 +52,8 @@ class Spaces:
         self._idle.append(space)
 
     def finish(
-        self, space: kernels.Growth, take_tree: Callable[[kernels.Growth], Tree]
-    ) -> Tree:
+        self, space: kernels.Growth, take_tree: Callable[[kernels.Growth], Any]
+    ) -> Any:
         """Take the tree out of a memory, and put that back."""
         started = time.perf_counter()
         tree = take_tree(space)

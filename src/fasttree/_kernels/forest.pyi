@@ -98,3 +98,22 @@ class Growth:
     def take(
         self, response_exponent: int, weight_scale: float
     ) -> dict[str, NDArray[Any]]: ...
+    def outline(
+        self, response_exponent: int, weight_scale: float
+    ) -> tuple[dict[str, NDArray[Any]], bool, bool, int]: ...
+    def pack(
+        self,
+        asks: NDArray[np.int32],
+        thresholds: NDArray[np.float64],
+        slot_of: NDArray[np.uint32],
+        slot_bits: int,
+        cuts: NDArray[np.float64],
+        cut_start: NDArray[np.int64],
+        leaf_keys: NDArray[np.int32],
+        nodes: NDArray[np.uint32],
+        words: NDArray[np.uint64],
+    ) -> None: ...
+
+def thresholds_by_feature(
+    asks: NDArray[np.int32], thresholds: NDArray[np.float64], n_features: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]: ...

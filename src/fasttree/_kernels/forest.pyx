@@ -19,6 +19,17 @@ from libc.string cimport memcpy, memset
 
 from fasttree._kernels.branches cimport copy_arena, join_arenas
 from fasttree._kernels.cells cimport MOST_STAT_TOTAL, MOST_STAT_WEIGHT, Codes
+from fasttree._kernels.columns cimport Column, threshold_between
+from fasttree._kernels.compact cimport (
+    N_KINDS,
+    Outline,
+    PackedForm,
+    count_distinct,
+    group_thresholds,
+    outline_tree,
+    write_impurity,
+    write_nodes,
+)
 from fasttree._kernels.grower cimport (
     Grower,
     Stack,
@@ -46,14 +57,6 @@ from fasttree._kernels.types cimport (
     SUMS,
     Target,
 )
-
-# A column of the table that trees share. Mirrored by fasttree.sampling.COLUMN_DTYPE.
-cdef struct Column:
-    Codes codes
-    const double* lower       # bounds of each code's values; NULL for categories
-    const double* upper
-    uint8_t is_exact
-    uint8_t single
 
 LAYOUT = {"column": sizeof(Column)}
 MOST_NARROW_ROWS = LOCAL_ROWS
@@ -727,6 +730,147 @@ cdef class Growth:
                     leaf_weight[i] = <double>g.arena.leaf_weight[i] / weight_scale
         return out
 
+    def outline(self, int response_exponent, double weight_scale):
+        """Return the tree that was grown last, of one output, in what packing needs.
+
+        Returns
+        -------
+        fields : dict of ndarray
+            In preorder: `asks` (n_nodes,), 3 * feature + kind of slot, -1 at leaves;
+            `thresholds` (n_inner,), or first words of sets; `impurity` (n_inner,), or
+            of all nodes where leaves have any; `leaf_rows` (n_leaves,).
+            REGRESSION: `leaf_value` and `leaf_units`, and `inner_value` of medians.
+            BINARY: `leaf_keys` and `profiles` (n_profiles, 2), weights of the classes.
+            CLASSES: `leaf_start`, `leaf_class` and `leaf_weight`.
+            `used` (n_features, 3) is whether the tree asks a feature so.
+        single : bool
+            Whether thresholds are float32 values.
+        plain : bool
+            Whether nodes weigh as much as they have rows.
+        n_words : int
+            Of packed category sets.
+        """
+        cdef Grower* g = &self.g
+        cdef int64_t n_nodes = g.arena.n_nodes, n_leaves = (n_nodes + 1) // 2
+        cdef int64_t n_inner = n_nodes - n_leaves, i, n_payload = g.arena.n_payload
+        cdef int kind = g.target.kind
+        cdef Outline out
+        cdef double[:, ::1] profiles
+        cdef int32_t[::1] leaf_class
+        cdef double[::1] leaf_weight
+        memset(&out, 0, sizeof(Outline))
+        out.kind = kind
+        out.drawn = g.limits.drawn
+        out.weight_scale = weight_scale
+        out.response_exponent = response_exponent
+        if kind == REGRESSION:
+            # Of squared deviations, of others.
+            out.impurity_exponent = (
+                -2 if g.target.loss == SQUARED else -1) * response_exponent
+        fields = {}
+        out.asks = <int32_t*>new_array(fields, "asks", n_nodes, np.int32)
+        out.thresholds = <double*>new_array(fields, "thresholds", n_inner, np.float64)
+        out.impurity = <double*>new_array(fields, "impurity", n_inner, np.float64)
+        out.leaf_rows = <uint32_t*>new_array(fields, "leaf_rows", n_leaves, np.uint32)
+        out.used = <uint8_t*>new_array(
+            fields, "used", N_KINDS * g.n_features, np.uint8)
+        memset(out.used, 0, N_KINDS * g.n_features)
+        if kind == REGRESSION:
+            out.leaf_value = <double*>new_array(
+                fields, "leaf_value", n_leaves, np.float64)
+            out.leaf_units = <int64_t*>new_array(
+                fields, "leaf_units", n_leaves, np.int64)
+            if g.target.loss == ABSOLUTE:
+                out.inner_value = <double*>new_array(
+                    fields, "inner_value", n_inner, np.float64)
+        elif kind == BINARY:
+            profiles = np.empty((n_leaves, 2))
+            out.profiles = &profiles[0, 0]
+            out.leaf_keys = <int32_t*>new_array(
+                fields, "leaf_keys", n_leaves, np.int32)
+        elif kind == CLASSES:
+            out.leaf_start = <int64_t*>new_array(
+                fields, "leaf_start", n_leaves + 1, np.int64)
+            out.leaf_start[n_leaves] = n_payload
+        else:
+            raise ValueError("an outline is of one output")
+        with nogil:
+            outline_tree(g.arena.nodes, n_nodes, self.columns, &out)
+            if kind == BINARY and not count_distinct(&out, n_leaves):
+                with gil:
+                    raise MemoryError("no memory to pack a tree")
+        if out.impure:
+            out.impurity = <double*>new_array(fields, "impurity", n_nodes, np.float64)
+            write_impurity(g.arena.nodes, n_nodes, &out)
+        if kind == BINARY:
+            fields["profiles"] = np.array(profiles[:out.n_profiles])
+        elif kind == CLASSES:
+            leaf_class = np.empty(n_payload, np.int32)
+            leaf_weight = np.empty(n_payload)
+            for i in range(n_payload):
+                leaf_class[i] = g.arena.leaf_class[i]
+                leaf_weight[i] = <double>g.arena.leaf_weight[i] / weight_scale
+            fields["leaf_class"] = np.asarray(leaf_class)
+            fields["leaf_weight"] = np.asarray(leaf_weight)
+        fields["used"] = fields["used"].reshape(g.n_features, N_KINDS)
+        return fields, not out.wide, not out.weighed, 2 + out.n_words
+
+    def pack(
+        self, const int32_t[::1] asks, const double[::1] thresholds,
+        const uint32_t[:, ::1] slot_of, int slot_bits, const double[::1] cuts,
+        const int64_t[::1] cut_start, const int32_t[::1] leaf_keys,
+        uint32_t[:, ::1] nodes, uint64_t[::1] words,
+    ):
+        """Write the tree of an `outline` as packed nodes and sets: packed_trees.py.
+
+        Parameters
+        ----------
+        asks, thresholds : ndarray
+            Of the outline.
+        slot_of : ndarray of shape (n_features, 3)
+        slot_bits : int
+        cuts : ndarray
+        cut_start : ndarray of shape (n_features + 1,)
+            Or of none: keys are float32 values.
+        leaf_keys : ndarray of shape (n_leaves,)
+        nodes : ndarray of shape (n_nodes + 1, 2 or 3)
+        words : ndarray of shape (n_words,)
+            Zero.
+        """
+        cdef PackedForm form
+        cdef int64_t n_nodes = asks.shape[0]
+        cdef uint32_t[::1] pending = np.empty((n_nodes + 1) // 2 + 1, np.uint32)
+        form.slot_of = &slot_of[0, 0]
+        form.slot_bits = slot_bits
+        form.width = nodes.shape[1]
+        form.cuts = NULL if cut_start.shape[0] == 0 else &cuts[0]
+        form.cut_start = NULL if cut_start.shape[0] == 0 else &cut_start[0]
+        form.leaf_keys = &leaf_keys[0]
+        with nogil:
+            write_nodes(
+                &asks[0], n_nodes, NULL if n_nodes == 1 else &thresholds[0],
+                self.g.columns, self.g.arena.words, &form, &pending[0], &nodes[0, 0],
+                &words[0])
+
+
+def thresholds_by_feature(
+    const int32_t[::1] asks, const double[::1] thresholds, int64_t n_features
+):
+    """Return an outline's thresholds feature by feature, and where each begins."""
+    cdef double[::1] out = np.empty(thresholds.shape[0])
+    cdef int64_t[::1] start = np.zeros(n_features + 2, np.int64)
+    with nogil:
+        group_thresholds(&asks[0], asks.shape[0], &thresholds[0], n_features, &start[0],
+                         &out[0])
+    return np.asarray(out)[:start[n_features]], np.asarray(start)[:-1]
+
+
+cdef void* new_array(dict out, str name, int64_t n, dtype) except? NULL:
+    """Put an array into `out`, and return where to fill it in."""
+    cdef uint8_t[::1] raw = np.empty(max(1, n * np.dtype(dtype).itemsize), np.uint8)
+    out[name] = np.asarray(raw)[:n * np.dtype(dtype).itemsize].view(dtype)
+    return &raw[0]
+
 
 cdef bint fill_stats(Grower* g, int64_t n) noexcept nogil:
     """Write class and weight of a tree's rows by place, if they are small enough."""
@@ -754,26 +898,3 @@ cdef void* add_array(dict out, str name, int64_t n, dtype) except? NULL:
     # NumPy makes no array of no bytes.
     out[name] = np.frombuffer(raw, dtype) if n else np.empty(0, dtype)
     return PyBytes_AS_STRING(raw)
-
-
-cdef double threshold_between(
-    const Column* column, int64_t low, int64_t high
-) noexcept nogil:
-    """As `fasttree.encoding.Column.thresholds_between`, of codes."""
-    cdef int64_t missing = column.codes.missing
-    cdef double a, b, middle
-    cdef float x, y, half
-    if not column.is_exact:
-        low = low + (min(high, missing) - 1 - low) // 2
-        high = low + 1
-    if high >= missing:
-        return INFINITY
-    if column.single:
-        x = <float>column.upper[low]
-        y = <float>column.lower[high]
-        half = x / 2 + y / 2
-        return <double>(x if half >= y or half < x else half)
-    a = column.upper[low]
-    b = column.lower[high]
-    middle = a / 2 + b / 2
-    return a if middle >= b or middle < a else middle

@@ -22,7 +22,7 @@ from fasttree.estimators._forest_trees import TreesMixin
 from fasttree.estimators._tree_parameters import CONSTRAINTS as TREE_CONSTRAINTS
 from fasttree.estimators._tree_parameters import resolve_constraints
 from fasttree.forest import Bootstrap, ForestTrainer, RowDraws
-from fasttree.joining import TreeList
+from fasttree.joining import CompactTree, TreeList
 from fasttree.outofbag import OutOfBag
 from fasttree.table import EncodedTable
 
@@ -189,7 +189,13 @@ class FittingMixin(CallbackSupportMixin, TreesMixin, TableInputMixin):
             monotone=resolve_constraints(self, table, labels, n_outputs),
         )
         trainer = ForestTrainer(
-            table, y, n_classes, params, bootstrap, None if bootstrap else weights
+            table,
+            y,
+            n_classes,
+            params,
+            bootstrap,
+            None if bootstrap else weights,
+            float(self.ccp_alpha),
         )
         encoded = time.perf_counter()
         self.schema_ = table.schema
@@ -235,7 +241,7 @@ class FittingMixin(CallbackSupportMixin, TreesMixin, TableInputMixin):
         bag = OutOfBag(self._matrix(X), n_columns, None if total else y)
         assert trainer.draws is not None
         for tree, (key, _) in there:
-            bag.add(tree, trainer.draws.counts(key))
+            bag.add(CompactTree.of(tree), trainer.draws.counts(key))
         return bag
 
     def _set_oob(self, bag: OutOfBag, y: NDArray[Any]) -> None:

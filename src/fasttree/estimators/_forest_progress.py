@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fasttree import pruning
 from fasttree.forest import grow_trees
 from fasttree.joining import CompactTree, TreeList
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from fasttree.estimators._forest_fitting import FittingMixin
     from fasttree.forest import ForestTrainer
     from fasttree.outofbag import OutOfBag
-    from fasttree.tree import Tree
 
 ROUND = 10  # trees between two looks at the out-of-bag score
 _PATIENCE = 3  # rounds in a row that have to change little
@@ -74,23 +72,23 @@ class Progress:
             for position in range(n_kept, len(keys)):
                 if position in self.trees:
                     counts = self.trainer.draws.counts(keys[position])
-                    self.bag.add(self.trees[position].restore(), counts, -1)
+                    self.bag.add(self.trees[position], counts, -1)
         if forest.verbose:
             self.tell(n_kept, done=True)
         return [self.trees[position] for position in range(n_kept)]
 
-    def use(self, position: int, tree: Tree, counts: NDArray[np.uint32] | None) -> None:
+    def use(
+        self, position: int, tree: CompactTree, counts: NDArray[np.uint32] | None
+    ) -> None:
         """Take a tree that a thread has grown."""
         forest = self.forest
-        if forest.ccp_alpha > 0.0:
-            tree = pruning.prune(tree, float(forest.ccp_alpha))
         if self.bag is not None:
             assert counts is not None
             self.bag.add(tree, counts)
-        compact = self.trees[self.first + position] = CompactTree.of(tree)
+        self.trees[self.first + position] = tree
         n_done = len(self.trees)
         if forest.max_bytes is not None:
-            self.n_bytes += compact.nbytes
+            self.n_bytes += tree.nbytes
             self.stopped |= self.n_bytes >= forest.max_bytes
         if forest.callback is not None and forest.callback(self.n_before + n_done):
             self.stopped = True
