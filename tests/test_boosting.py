@@ -543,16 +543,22 @@ def test_metadata_is_routed():
         cross_validate(model, X, y, params={"sample_weight": np.ones(len(y))}, cv=2)
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
-def test_trees_are_those_of_float64_histograms(loss):
-    X, score = data(1500, 5)
+@pytest.mark.parametrize(
+    ("loss", "n_features", "n_jobs"),
+    # Features that fill a part of their last tile, in one panel and in two.
+    [("squared_error", 5, 1), ("log_loss", 5, 1), ("log_loss", 70, 1),
+     ("squared_error", 10, 2), ("squared_error", 70, 2)],
+)  # fmt: skip
+def test_trees_are_those_of_float64_histograms(loss, n_features, n_jobs, monkeypatch):
+    monkeypatch.setattr("fasttree.boosting.SERIAL_BELOW", 0)
+    X, score = data(1500, n_features)
     y = score if loss == "squared_error" else (score > 0.5).astype(float)
     table = EncodedTable.from_data(X, max_bins=60)
     codes = np.stack([column.codes.astype(int) for column in table.columns], axis=1)
     n_codes = [column.n_codes for column in table.columns]
     expected = reference_boosting.Booster(n_codes, loss, trees=8, leaves=12)
     expected.fit(codes, y)
-    options = {"max_iter": 8, "max_leaf_nodes": 12, **PLAIN}
+    options = {"max_iter": 8, "max_leaf_nodes": 12, "n_jobs": n_jobs, **PLAIN}
     if loss == "squared_error":
         raw = GradientBoostingRegressor(**options).fit(table, y).predict(table)
     else:

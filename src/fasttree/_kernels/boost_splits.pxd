@@ -89,7 +89,8 @@ cdef inline void take_bins(
     for j in range(TILE_COLUMNS):
         slot = e.slots + tile * TILE_COLUMNS + j
         if slot.n_bins == 0:
-            # Bin 0 of a byte that no column has is never read.
+            # All rows are in bin 0 of a byte that no column has.
+            bins[j * TILE_BINS] = 0
             continue
         target = cells + slot.offset
         if first:
