@@ -2,12 +2,18 @@
 
 The peers take turns in one process, with the same number of threads, and medians are
 printed; a fit is everything from the frame or array to the model. LightGBM runs
-row-wise, column-wise and with quantized gradients. Scores of test rows stand beside the
-seconds; the exit status is 1 if fasttree's are worse than a peer's by more than 0.001
-of AUC, 0.3 % of log loss or RMSE, or 0.003 of NDCG.
+row-wise, column-wise and with quantized gradients. All have the same number of trees
+and leaves, learning rate 0.1, lambda 1, and 20 rows in a leaf where they count rows.
+
+Each round is a draw of its own: generated data from another seed, real rows divided
+anew into those to train on and those to test with. Scores of test rows are means over
+the draws, and differences from fasttree's stand with their standard errors. The exit
+status is 1 if fasttree's are worse than a peer's by more than 0.001 of AUC, 0.3 % of
+log loss or RMSE, or 0.003 of NDCG, and where there are several draws with 97.5 %
+confidence (Student's t).
 
     python benchmarks/boosting.py --list
-    python benchmarks/boosting.py --workload binary-1m --threads 2
+    python benchmarks/boosting.py --workload binary-1m --threads 2 --draws 3
 """
 
 from __future__ import annotations
@@ -30,9 +36,12 @@ if not __package__:  # run as a script
     sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402 - needs the path above
+import pandas as pd  # noqa: E402
+import scipy.sparse  # noqa: E402
+import scipy.stats  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
-from benchmarks import datasets  # noqa: E402
+from benchmarks import datasets, peers  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,20 +59,43 @@ PEERS = (
 
 @dataclass(frozen=True)
 class Job:
-    """One row of the table."""
+    """One row of the table; `load` takes a seed, or nothing where rows are real."""
 
     about: str
-    load: Callable[[], Any]
+    load: Callable[..., Any]
     task: str = "binary"
     trees: int = 100
     leaves: int = 31
-    repeats: int = 3
+    draws: int = 3
     leave_out: tuple[str, ...] = field(default=())
+    is_real: bool = False
+
+    def draw(self, number: int) -> datasets.Dataset:
+        """Return the data of a round."""
+        if not self.is_real:
+            return self.load(seed=number)
+        data = self.load()
+        if number == 0:
+            return data
+        # The test rows of the loader stay as many.
+        X = pd.concat([data.X_train, data.X_test], ignore_index=True)
+        y = np.concatenate([data.y_train, data.y_test])
+        order = np.random.default_rng(number).permutation(len(y))
+        train, test = np.split(order, [len(data.y_train)])
+        return replace(
+            data,
+            X_train=X.iloc[train].reset_index(drop=True),
+            y_train=y[train],
+            X_test=X.iloc[test].reset_index(drop=True),
+            y_test=y[test],
+        )
 
 
-def ranking(n_queries: int, n_rows: int, n_features: int) -> datasets.Dataset:
+def ranking(
+    n_queries: int, n_rows: int, n_features: int, seed: int = 0
+) -> datasets.Dataset:
     """Return documents whose grades depend on some features and on their query."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     n = n_queries * n_rows
     X = rng.standard_normal((n, n_features), dtype=np.float32)
     score = X[:, 0] + X[:, 1] * X[:, 2] + np.sin(2 * X[:, 3]) + np.abs(X[:, 4])
@@ -74,9 +106,9 @@ def ranking(n_queries: int, n_rows: int, n_features: int) -> datasets.Dataset:
     return datasets.Dataset(X[:cut], y[:cut], X[cut:], y[cut:], "regression")
 
 
-def wide(n_rows: int, n_features: int) -> datasets.Dataset:
+def wide(n_rows: int, n_features: int, seed: int = 0) -> datasets.Dataset:
     """Return normal columns of which the first thirty matter."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     X = rng.standard_normal((n_rows * 5 // 4, n_features), dtype=np.float32)
     score = X[:, :30] @ rng.standard_normal(30).astype(np.float32) + X[:, 0] * X[:, 1]
     y = (score + 2 * rng.standard_normal(len(X)) > 0).astype(np.int64)
@@ -85,15 +117,31 @@ def wide(n_rows: int, n_features: int) -> datasets.Dataset:
     )
 
 
-def one_hot(n_rows: int) -> datasets.Dataset:
+def one_hot(n_rows: int, seed: int = 0) -> datasets.Dataset:
     """Return twenty categories of fifty values each as columns of 0 and 1."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     codes = rng.integers(0, 50, (n_rows * 5 // 4, 20))
     effects = rng.standard_normal((20, 50))
     score = effects[np.arange(20), codes].sum(axis=1)
     X = (codes[:, :, None] == np.arange(50)).reshape(len(codes), 1000)
     y = (score + rng.standard_normal(len(codes)) > 0).astype(np.int64)
     X = X.astype(np.float32)
+    return datasets.Dataset(
+        X[:n_rows], y[:n_rows], X[n_rows:], y[n_rows:], "classification"
+    )
+
+
+def sparse(n_rows: int, n_features: int, seed: int = 0) -> datasets.Dataset:
+    """Return CSR rows of some twenty positive values each, as counts of words."""
+    rng = np.random.default_rng(seed)
+    total = n_rows * 5 // 4
+    X = scipy.sparse.random_array(
+        (total, n_features), density=20 / n_features, rng=rng, dtype=np.float32
+    ).tocsr()
+    X.data = np.ceil(4 * X.data**4)
+    effects = rng.standard_normal(n_features)
+    score = X @ effects
+    y = (score + rng.standard_normal(total) * score.std() > 0).astype(np.int64)
     return datasets.Dataset(
         X[:n_rows], y[:n_rows], X[n_rows:], y[n_rows:], "classification"
     )
@@ -106,7 +154,7 @@ JOBS = {
         "1,000,000 x 28, two classes, 255 leaves",
         partial(_binary, 1_000_000),
         leaves=255,
-        repeats=1,
+        draws=1,
     ),
     "binary-200k": Job("200,000 x 28, two classes", partial(_binary, 200_000)),
     "binary-200k-500": Job(
@@ -114,7 +162,7 @@ JOBS = {
         partial(_binary, 200_000),
         trees=500,
         leaves=63,
-        repeats=1,
+        draws=1,
     ),
     "regression-200k": Job(
         "200,000 x 28, squared error",
@@ -124,21 +172,22 @@ JOBS = {
     "flights": Job(
         "261,807 x 26 real flights, missing values, categories",
         datasets.flights,
-        leave_out=("ydf",),
+        is_real=True,
     ),
     "flights-delay": Job(
         "261,807 x 26 real flights, minutes of delay",
         datasets.flight_delays,
         task="regression",
-        leave_out=("ydf",),
+        is_real=True,
     ),
-    "binary-20k": Job("20,000 x 28, two classes", partial(_binary, 20_000), repeats=5),
-    "binary-1k": Job("1,000 x 20, two classes", partial(_binary, 1_000, 20), repeats=7),
+    "binary-20k": Job("20,000 x 28, two classes", partial(_binary, 20_000), draws=5),
+    "binary-1k": Job("1,000 x 20, two classes", partial(_binary, 1_000, 20), draws=25),
     "covtype-like": Job(
         "400,000 x 54, seven classes",
         partial(datasets.covtype_like, 400_000),
         task="multiclass",
-        repeats=1,
+        trees=20,
+        draws=1,
     ),
     "ranking": Job(
         "4,000 queries x 40 documents x 50 columns, LambdaMART",
@@ -146,9 +195,15 @@ JOBS = {
         task="ranking",
         leave_out=("hgb", "ydf"),
     ),
-    "wide": Job("20,000 x 2,000, two classes", partial(wide, 20_000, 2_000), repeats=1),
+    "wide": Job("20,000 x 2,000, two classes", partial(wide, 20_000, 2_000), draws=1),
     "one-hot": Job(
-        "100,000 x 1,000 columns of 0 and 1", partial(one_hot, 100_000), repeats=1
+        "100,000 x 1,000 columns of 0 and 1", partial(one_hot, 100_000), draws=1
+    ),
+    "sparse": Job(
+        "100,000 x 2,000 in CSR, 1 % of the values",
+        partial(sparse, 100_000, 2_000),
+        draws=1,
+        leave_out=("hgb", "ydf"),
     ),
 }
 
@@ -163,6 +218,7 @@ def fit(peer: str, job: Job, data: datasets.Dataset, n_threads: int) -> Any:
         options = {
             "max_iter": job.trees,
             "max_leaf_nodes": job.leaves,
+            "l2_regularization": 1.0,
             "early_stopping": False,
             "n_jobs": n_threads,
         }
@@ -180,6 +236,7 @@ def fit(peer: str, job: Job, data: datasets.Dataset, n_threads: int) -> Any:
         model = getattr(lightgbm, f"LGBM{kind}")(
             n_estimators=job.trees,
             num_leaves=job.leaves,
+            reg_lambda=1.0,
             n_jobs=n_threads,
             verbose=-1,
             force_row_wise=peer != "lightgbm-col",
@@ -201,6 +258,7 @@ def fit(peer: str, job: Job, data: datasets.Dataset, n_threads: int) -> Any:
             max_depth=0,
             grow_policy="lossguide",
             learning_rate=0.1,
+            reg_lambda=1.0,
             tree_method="hist",
             n_jobs=n_threads,
             enable_categorical=True,
@@ -213,7 +271,12 @@ def fit(peer: str, job: Job, data: datasets.Dataset, n_threads: int) -> Any:
 
         kind = "Regressor" if job.task == "regression" else "Classifier"
         model = getattr(ensemble, f"HistGradientBoosting{kind}")(
-            max_iter=job.trees, max_leaf_nodes=job.leaves, early_stopping=False
+            max_iter=job.trees,
+            max_leaf_nodes=job.leaves,
+            l2_regularization=1.0,
+            early_stopping=False,
+            # Categories of a frame are categories.
+            categorical_features="from_dtype",
         )
         with threadpool_limits(n_threads):
             return model.fit(X, y)
@@ -224,7 +287,6 @@ def _fit_ydf(job: Job, X: Any, y: Any, n_threads: int) -> Any:
     import ydf
 
     ydf.verbose(0)
-    columns = {f"f{i}": np.ascontiguousarray(X[:, i]) for i in range(X.shape[1])}
     return ydf.GradientBoostedTreesLearner(
         label="label",
         task=ydf.Task.REGRESSION
@@ -236,11 +298,12 @@ def _fit_ydf(job: Job, X: Any, y: Any, n_threads: int) -> Any:
         max_depth=-1,
         min_examples=20,
         shrinkage=0.1,
+        l2_regularization=1.0,
         validation_ratio=0.0,
         early_stopping="NONE",
         discretize_numerical_columns=True,
         num_threads=n_threads,
-    ).train({**columns, "label": y})
+    ).train({**peers.ydf_columns(X), "label": y})
 
 
 def quality(
@@ -251,7 +314,7 @@ def quality(
 
     X, y = data.X_test, data.y_test
     if peer == "ydf":
-        X = {f"f{i}": np.ascontiguousarray(X[:, i]) for i in range(X.shape[1])}
+        X = peers.ydf_columns(X)
     if job.task == "regression":
         return {"RMSE": root_mean_squared_error(y, model.predict(X))}
     if job.task == "ranking":
@@ -272,64 +335,115 @@ def quality(
     return found
 
 
-def is_worse(name: str, ours: float, theirs: float) -> bool:
-    """Whether a score is worse than a peer's by more than counts as equal."""
+def is_worse(name: str, ours: list[float], theirs: list[float]) -> bool:
+    """Whether scores are worse than a peer's by more than counts as equal."""
+    change = np.subtract(ours, theirs)
     if name == "AUC":
-        return ours < theirs - 0.001
-    if name == "NDCG@10":
-        return ours < theirs - 0.003
-    return ours > theirs * 1.003
+        change, margin = -change, 0.001
+    elif name == "NDCG@10":
+        change, margin = -change, 0.003
+    else:
+        margin = 0.003 * float(np.mean(theirs))
+    doubt = 0.0
+    if len(change) > 1:
+        doubt = scipy.stats.t.ppf(0.975, len(change) - 1) * standard_error(change)
+    return float(np.mean(change)) > max(margin, doubt)
 
 
-def compare(name: str, peers: list[str], n_threads: int, repeats: int | None) -> bool:
+def standard_error(values: Any) -> float:
+    """Return that of the mean of some values, 0 of one."""
+    n = len(values)
+    return float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+
+
+@dataclass
+class Result:
+    """What the rounds of a workload gave, by peer."""
+
+    seconds: dict[str, list[float]]
+    scores: dict[str, list[dict[str, float]]]
+
+    def of(self, peer: str, measure: str) -> list[float]:
+        """Return a measure of each draw."""
+        return [scores[measure] for scores in self.scores[peer]]
+
+    def ratio(self, peer: str) -> float:
+        """Return a peer's seconds over fasttree's."""
+        return median(self.seconds[peer]) / median(self.seconds["fasttree"])
+
+    def cell(self, peer: str, measure: str) -> str:
+        """Return the mean, and how far it is from fasttree's."""
+        ours, theirs = self.of("fasttree", measure), self.of(peer, measure)
+        text = f"{np.mean(theirs):.4f}"
+        if peer == "fasttree":
+            return text
+        change = np.subtract(theirs, ours)
+        error = standard_error(change)
+        return f"{text} ({np.mean(change):+.4f}{f' ± {error:.4f}' if error else ''})"
+
+
+def compare(name: str, names: list[str], n_threads: int, job: Job) -> bool:
     """Print one workload's table, and return whether quality is equal."""
-    job = JOBS[name]
-    data = job.load()
-    peers = [peer for peer in peers if peer not in job.leave_out]
-    seconds: dict[str, list[float]] = {peer: [] for peer in peers}
-    scores: dict[str, dict[str, float]] = {}
-    # Imports and first calls are no part of a fit.
-    head = data.X_train.iloc if hasattr(data.X_train, "iloc") else data.X_train
-    few = datasets.Dataset(head[:400], data.y_train[:400], None, None, data.task)
-    for peer in peers:
-        with contextlib.suppress(Exception):
-            fit(peer, replace(job, trees=2), few, n_threads)
-    for _ in range(repeats or job.repeats):
-        for peer in list(peers):
-            gc.collect()
-            start = time.perf_counter()
-            try:
-                model = fit(peer, job, data, n_threads)
-            except Exception as error:  # noqa: BLE001 - a peer's failure is a result
-                print(f"- {peer} failed: {str(error).splitlines()[0]}", file=sys.stderr)
-                peers.remove(peer)
-                continue
-            seconds[peer].append(time.perf_counter() - start)
-            if peer not in scores:
-                scores[peer] = quality(peer, job, data, model)
-            del model
+    names = [peer for peer in names if peer not in job.leave_out]
+    result = run(job, names, n_threads)
     print(f"### {name}\n\n{job.about}; {job.trees} trees of {job.leaves} leaves, ")
-    print(f"{n_threads} thread{'s' if n_threads > 1 else ''}\n")
-    measures = list(scores["fasttree"])
+    print(
+        f"{n_threads} thread{'s' if n_threads > 1 else ''}, {job.draws} "
+        f"draw{'s' if job.draws > 1 else ''}\n"
+    )
+    measures = list(result.scores["fasttree"][0])
     print(f"| peer | seconds | {' | '.join(measures)} | ratio |")
     print("| --- |" + " ---: |" * (len(measures) + 2))
-    ours = median(seconds["fasttree"])
-    for peer in peers:
-        taken = median(seconds[peer])
-        cells = [f"{scores[peer][measure]:.4f}" for measure in measures]
-        print(f"| {peer} | {taken:.3f} | {' | '.join(cells)} | {taken / ours:.2f} |")
-    rivals = [peer for peer in peers if peer != "fasttree"]
+    for peer in result.seconds:
+        cells = [result.cell(peer, measure) for measure in measures]
+        seconds = median(result.seconds[peer])
+        print(
+            f"| {peer} | {seconds:.3f} | {' | '.join(cells)} | "
+            f"{result.ratio(peer):.2f} |"
+        )
+    rivals = [peer for peer in result.seconds if peer != "fasttree"]
     worse = [
         f"{measure} is worse than {peer}'s"
         for peer in rivals
         for measure in measures
-        if is_worse(measure, scores["fasttree"][measure], scores[peer][measure])
+        if is_worse(measure, result.of("fasttree", measure), result.of(peer, measure))
     ]
     if rivals:
-        best = min(median(seconds[peer]) for peer in rivals)
-        print(f"\nagainst the fastest peer: {best / ours:.2f}")
+        best = min(result.ratio(peer) for peer in rivals)
+        print(f"\nagainst the fastest peer: {best:.2f}")
         print(f"quality: {'; '.join(worse) or 'equal or better'}\n", flush=True)
     return not worse
+
+
+def run(job: Job, names: list[str], n_threads: int) -> Result:
+    """Let the peers take turns; one that fails is left out."""
+    result = Result({peer: [] for peer in names}, {peer: [] for peer in names})
+    for number in range(job.draws):
+        data = job.draw(number)
+        if number == 0:
+            # Imports and first calls are no part of a fit.
+            X = data.X_train
+            head = X.iloc[:400] if hasattr(X, "iloc") else X[:400]
+            few = replace(data, X_train=head, y_train=data.y_train[:400])
+            for peer in names:
+                with contextlib.suppress(Exception):
+                    fit(peer, replace(job, trees=2), few, n_threads)
+        for peer in list(result.seconds):
+            gc.collect()
+            start = time.perf_counter()
+            try:
+                model = fit(peer, job, data, n_threads)
+            except Exception as error:
+                if peer == "fasttree":
+                    raise
+                # A peer's failure is a result.
+                print(f"- {peer} failed: {str(error).splitlines()[0]}", file=sys.stderr)
+                del result.seconds[peer]
+                continue
+            result.seconds[peer].append(time.perf_counter() - start)
+            result.scores[peer].append(quality(peer, job, data, model))
+            del model
+    return result
 
 
 def compare_encoding(n_threads: int) -> None:
@@ -338,7 +452,7 @@ def compare_encoding(n_threads: int) -> None:
 
     from fasttree import EncodedTable
 
-    data = JOBS["binary-1m"].load()
+    data = JOBS["binary-1m"].draw(0)
     times: dict[str, list[float]] = {"fasttree": [], "lightgbm": []}
     for _ in range(3):
         start = time.perf_counter()
@@ -360,20 +474,23 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workload", action="append", choices=[*JOBS, "encoding"])
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int)
+    parser.add_argument("--draws", type=int, help="rounds, each of other data")
+    parser.add_argument("--trees", type=int, help="fewer or more for all peers")
     args = parser.parse_args(argv)
     if args.list:
         for name, job in JOBS.items():
             print(f"{name:<20}{job.about}")
         return 0
-    peers = list(dict.fromkeys(["fasttree", *args.peers.split(",")]))
+    names = list(dict.fromkeys(["fasttree", *args.peers.split(",")]))
     warnings.simplefilter("ignore")
     equal = True
     for name in args.workload or [*JOBS, "encoding"]:
         if name == "encoding":
             compare_encoding(args.threads)
-        else:
-            equal &= compare(name, peers, args.threads, args.repeats)
+            continue
+        job = JOBS[name]
+        job = replace(job, draws=args.draws or job.draws, trees=args.trees or job.trees)
+        equal &= compare(name, names, args.threads, job)
     return 0 if equal else 1
 
 

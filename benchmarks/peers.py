@@ -259,7 +259,8 @@ def _count_xgboost(model: Any) -> int:
     return sum(tree.count("\n") for tree in model.get_booster().get_dump())
 
 
-def _ydf_columns(X: Any) -> dict[str, NDArray[Any]]:
+def ydf_columns(X: Any) -> dict[str, NDArray[Any]]:
+    """Return a frame or matrix as YDF takes it."""
     if hasattr(X, "columns"):
         return {
             name: X[name].astype(object).fillna("").to_numpy().astype(str)
@@ -286,11 +287,11 @@ def _fit_ydf(workload: Workload, data: Dataset, n_threads: int) -> Any:
         min_examples=1,
         validation_ratio=0.0,
         num_threads=n_threads,
-    ).train({**_ydf_columns(data.X_train), "label": y})
+    ).train({**ydf_columns(data.X_train), "label": y})
 
 
 def _predict_ydf(model: Any, data: Dataset, X: Any) -> NDArray[Any]:
-    scores = np.asarray(model.predict(_ydf_columns(X)))
+    scores = np.asarray(model.predict(ydf_columns(X)))
     if data.task == "regression":
         return scores
     # The columns follow its own order of labels; with two classes there is one.

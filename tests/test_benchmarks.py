@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -238,3 +239,32 @@ def test_boosting_scaling_prints_every_sweep(bench, capsys, tmp_path):
     for name in scaling.SWEEPS:
         assert f"{name.capitalize()} ({scaling.describe(name)})" in printed
     assert path.read_text().startswith("<?xml")
+
+
+def test_boosting_states_quality_with_its_spread(bench, capsys):
+    boosting = bench("boosting")
+    chosen = ["--workload", "binary-1k", "--trees", "3", "--peers", "hgb"]
+    boosting.main([*chosen, "--draws", "2"])
+    printed = capsys.readouterr().out
+    assert "1 thread, 2 draws" in printed
+    assert re.search(r"\| hgb \| .* ± \d\.\d{4}\) \|", printed)
+    assert "quality: " in printed
+
+
+def test_boosting_calls_quality_worse_only_beyond_doubt(bench):
+    is_worse = bench("boosting").is_worse
+    assert is_worse("AUC", [0.8], [0.802])
+    assert not is_worse("AUC", [0.8], [0.8005])
+    assert is_worse("log loss", [0.5], [0.49])
+    assert not is_worse("log loss", [0.5, 0.6], [0.49, 0.6])
+    assert is_worse("log loss", [0.5, 0.6, 0.5], [0.49, 0.589, 0.49])
+    assert not is_worse("RMSE", [1.0], [2.0])
+
+
+def test_boosting_divides_real_rows_anew(bench):
+    draw = bench("boosting").JOBS["flights"].draw
+    first, again, other = draw(0), draw(0), draw(1)
+    assert first.X_train.equals(again.X_train)
+    assert len(other.y_train) == len(first.y_train)
+    assert list(other.X_train.dtypes) == list(first.X_train.dtypes)
+    assert not np.array_equal(other.y_train, first.y_train)
