@@ -14,14 +14,14 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from fasttree.estimators._gradient_boosting import (
-    _CONSTRAINTS,
-    _DEFAULT_BINS,
-    _SHARED_DOC,
-    BaseGradientBoosting,
-    _unless_interrupted,
-    _Validation,
+from fasttree.estimators._boosting import BaseGradientBoosting
+from fasttree.estimators._boosting_parameters import (
+    CONSTRAINTS,
+    DEFAULT_BINS,
+    SHARED_DOC,
+    take_parameters,
 )
+from fasttree.estimators._boosting_rows import Rows
 from fasttree.losses import LambdaLoss, Queries, mean_ndcg
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class GradientBoostingRanker(BaseGradientBoosting):
     ndcg_at : int or None, default=10
         Rows of a query that `score` and ``train_score_`` look at; None: all.
 """
-        + _SHARED_DOC.lstrip("\n")
+        + SHARED_DOC.lstrip("\n")
         + """
     Attributes
     ----------
@@ -64,7 +64,7 @@ class GradientBoostingRanker(BaseGradientBoosting):
         "loss": [StrOptions({"lambdamart"})],
         "truncation": [Interval(Integral, 1, None, closed="left")],
         "ndcg_at": [Interval(Integral, 1, None, closed="left"), None],
-        **_CONSTRAINTS,
+        **CONSTRAINTS,
     }
 
     def __init__(
@@ -81,7 +81,7 @@ class GradientBoostingRanker(BaseGradientBoosting):
         min_sum_hessian: float = 1e-3,
         l2_regularization: float = 0.0,
         max_features: float = 1.0,
-        max_bins: int = _DEFAULT_BINS,
+        max_bins: int = DEFAULT_BINS,
         categorical_features: Any = "from_dtype",
         monotonic_cst: Any = None,
         interaction_cst: Any = None,
@@ -100,35 +100,7 @@ class GradientBoostingRanker(BaseGradientBoosting):
         callbacks: Any = None,
         n_jobs: int | None = None,
     ) -> None:
-        self.loss = loss
-        self.truncation = truncation
-        self.ndcg_at = ndcg_at
-        self.learning_rate = learning_rate
-        self.max_iter = max_iter
-        self.max_leaf_nodes = max_leaf_nodes
-        self.max_depth = max_depth
-        self.min_samples_leaf = min_samples_leaf
-        self.min_sum_hessian = min_sum_hessian
-        self.l2_regularization = l2_regularization
-        self.max_features = max_features
-        self.max_bins = max_bins
-        self.categorical_features = categorical_features
-        self.monotonic_cst = monotonic_cst
-        self.interaction_cst = interaction_cst
-        self.grow_policy = grow_policy
-        self.sampling = sampling
-        self.subsample = subsample
-        self.top_rate = top_rate
-        self.other_rate = other_rate
-        self.warm_start = warm_start
-        self.early_stopping = early_stopping
-        self.scoring = scoring
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.random_state = random_state
-        self.callbacks = callbacks
-        self.n_jobs = n_jobs
+        take_parameters(self, locals())
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -168,9 +140,8 @@ class GradientBoostingRanker(BaseGradientBoosting):
         ValueError
             If a parameter or the data cannot be used; an earlier fit is kept.
         """
-        with _unless_interrupted(self):
-            ids = np.zeros(_num_samples(X), np.int8) if qid is None else qid
-            return self._fit(X, y, sample_weight, eval_set, init_score, ids)
+        ids = np.zeros(_num_samples(X), np.int8) if qid is None else qid
+        return self._fit(X, y, sample_weight, eval_set, init_score, ids)
 
     def _check_target(
         self,
@@ -185,7 +156,7 @@ class GradientBoostingRanker(BaseGradientBoosting):
         check_consistent_length(X, qid)
         return np.ascontiguousarray(y, dtype=np.float64), weight, qid
 
-    def _read_eval_set(self, eval_set: Any) -> _Validation:
+    def _read_eval_set(self, eval_set: Any) -> Rows:
         if isinstance(eval_set, list) and len(eval_set) == 1:
             eval_set = eval_set[0]
         if not isinstance(eval_set, tuple) or len(eval_set) != 3:
@@ -196,7 +167,7 @@ class GradientBoostingRanker(BaseGradientBoosting):
         y = self._encode_eval_target(column_or_1d(labels))
         check_consistent_length(X, y, qid)
         queries = Queries.from_ids(column_or_1d(qid), y, int(self.truncation))
-        return _Validation(X, y, labels, None, np.empty((0, 0)), queries.start)
+        return Rows(X, labels, y, start=queries.start)
 
     def _make_loss(self, y: NDArray[np.float64] | None = None, qid: Any = None) -> Any:
         truncation = int(self.truncation)
