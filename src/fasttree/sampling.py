@@ -47,7 +47,7 @@ COLUMN_DTYPE = np.dtype(
     align=True,
 )
 
-_COPY_BYTES = 256 << 10  # of a narrow node: a good part of a common L2 cache
+_COPY_BYTES = 512 << 10  # of a narrow node: a good part of a common L2 cache
 _KEY_BYTES = 1 << 20  # where it is looked at in a few places of each row
 _LEAST_NARROW = 512
 
@@ -161,7 +161,7 @@ class SharedColumns:
             return int(np.clip(capacity, _LEAST_NARROW, kernels.MOST_NARROW_ROWS))
         sizes = np.minimum(self.columns["codes"]["size"], 2)
         capacity = _COPY_BYTES // int(sizes.sum())
-        return int(np.clip(capacity, _LEAST_NARROW, kernels.MOST_NARROW_ROWS // 2))
+        return int(np.clip(capacity, _LEAST_NARROW, kernels.MOST_NARROW_ROWS))
 
     def make_growth(
         self, target: Any, limits: tuple[Any, ...], n_rows: int, *, shuffles: bool

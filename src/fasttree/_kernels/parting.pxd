@@ -48,9 +48,10 @@ cdef inline bint sorts_rows(const Target* target, const Limits* limits) noexcept
 
 
 cdef inline Sides part_codes(
-    const code_t* codes, uint32_t missing, const Best* best, bint binary, entry_t* ids,
-    uint32_t* stats, int64_t n, entry_t* spare, uint32_t* spare_stats
+    const code_t* codes, uint32_t missing, const Best* best, bint binary, bint finds,
+    entry_t* ids, uint32_t* stats, int64_t n, entry_t* spare, uint32_t* spare_stats
 ) noexcept nogil:
+    """Part a node's rows; `finds` is whether rows at the split are asked for."""
     cdef Sides sides
     cdef int64_t i, left = 0, right = 0, side, n_missing = 0
     cdef uint32_t code, stat = 0, code_low = best.split.code_low
@@ -65,8 +66,9 @@ cdef inline Sides part_codes(
         code = codes[row]
         side = (code <= code_low) | (missing_left & (code == missing))
         n_missing += code == missing
-        low = row if code == code_low else low
-        high = row if code == code_high else high
+        if finds:
+            low = row if code == code_low else low
+            high = row if code == code_high else high
         ids[left] = row
         spare[right] = row
         if binary:
@@ -183,17 +185,20 @@ cdef inline bint record_set(
 
 
 cdef inline Sides part_node(
-    const Codes* column, const Best* best, bint binary, entry_t* ids, uint32_t* stats,
-    int64_t n, entry_t* spare, uint32_t* spare_stats
+    const Codes* column, const Best* best, bint binary, bint finds, entry_t* ids,
+    uint32_t* stats, int64_t n, entry_t* spare, uint32_t* spare_stats
 ) noexcept nogil:
+    if column.size == 1 and finds:
+        return part_codes(<const uint8_t*>column.codes, column.missing, best, binary,
+                          True, ids, stats, n, spare, spare_stats)
     if column.size == 1:
         return part_codes(<const uint8_t*>column.codes, column.missing, best, binary,
-                          ids, stats, n, spare, spare_stats)
+                          False, ids, stats, n, spare, spare_stats)
     if column.size == 2:
         return part_codes(<const uint16_t*>column.codes, column.missing, best, binary,
-                          ids, stats, n, spare, spare_stats)
-    return part_codes(<const uint32_t*>column.codes, column.missing, best, binary, ids,
-                      stats, n, spare, spare_stats)
+                          finds, ids, stats, n, spare, spare_stats)
+    return part_codes(<const uint32_t*>column.codes, column.missing, best, binary,
+                      finds, ids, stats, n, spare, spare_stats)
 
 
 # --- drawn splits -------------------------------------------------------------------

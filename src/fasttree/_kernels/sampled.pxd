@@ -91,17 +91,35 @@ cdef inline NodeStat binary_stat(
     return stat
 
 
-cdef inline NodeStat measure_side(
-    const Target* target, const entry_t* ids, const uint32_t* stats, int64_t begin,
-    int64_t n, int64_t* totals
+cdef inline void measure_sides(
+    const Target* target, const entry_t* ids, const uint32_t* stats, int64_t n,
+    int64_t n_left, int64_t* totals, int64_t* some, NodeStat* left, NodeStat* right
 ) noexcept nogil:
-    """As `measure_node`, by the rows' stats from `begin` on where there are any."""
-    cdef NodeStat stat
-    if target.kind != CLASSES or stats == NULL:
-        return measure_node(target, ids, n, totals)
-    add_stats(stats + begin, n, target.n_classes, totals)
-    measure_classes(target, ids, n, totals, &stat)
-    return stat
+    """Measure two children of CLASSES with stats, of which the smaller is counted.
+
+    `totals` comes with the parent's class weights, `some` zeroed; both go zeroed.
+    """
+    cdef bint left_is_smaller = 2 * n_left < n
+    cdef int64_t c
+    if left_is_smaller:
+        add_stats(stats, n_left, target.n_classes, some)
+        measure_classes(target, ids, n_left, some, left)
+    else:
+        add_stats(stats + n_left, n - n_left, target.n_classes, some)
+        measure_classes(target, ids + n_left, n - n_left, some, right)
+    if n < target.n_classes:
+        for c in range(n):
+            totals[stats[c] & 0xFFFF] -= some[stats[c] & 0xFFFF]
+            some[stats[c] & 0xFFFF] = 0
+    else:
+        for c in range(target.n_classes):
+            totals[c] -= some[c]
+            some[c] = 0
+    if left_is_smaller:
+        measure_classes(target, ids + n_left, n - n_left, totals, right)
+    else:
+        measure_classes(target, ids, n_left, totals, left)
+    clear_node(target, totals, ids, n)
 
 
 cdef inline bint try_entries(
@@ -323,6 +341,7 @@ cdef inline bint carry_out(
     cdef const void* keys
     cdef Sides sides
     cdef int64_t o, step = 1
+    cdef bint renumbered
     record.feature = f
     if g.limits.drawn:
         feature = g.features + f
@@ -337,14 +356,16 @@ cdef inline bint carry_out(
     if not column.categorical:
         if target.n_orders > 1:
             mark_codes(column, best, ids, n, g.goes_left)
-        sides = part_node(column, best, stats != NULL, ids, stats, n, spare,
-                          g.spare_stats)
+        # A copy of codes of more than one byte has codes of its own.
+        renumbered = table_rows != NULL and g.columns[f].size > 1
+        sides = part_node(column, best, stats != NULL, renumbered, ids, stats, n,
+                          spare, g.spare_stats)
         n_left[0] = sides.n_left
-        if table_rows != NULL:
-            sides.low = table_rows[sides.low]
-            sides.high = table_rows[sides.high]
-        record.row_low = code_at(g.columns + f, sides.low)
-        record.row_high = code_at(g.columns + f, sides.high)
+        record.row_low = best.split.code_low
+        record.row_high = best.split.code_high
+        if renumbered:
+            record.row_low = code_at(g.columns + f, table_rows[sides.low])
+            record.row_high = code_at(g.columns + f, table_rows[sides.high])
         record.missing_left = (best.split.missing_left if sides.n_missing
                                else n_left[0] > n - n_left[0])
     else:
@@ -403,6 +424,7 @@ cdef inline bint grow_nodes(
     cdef uint64_t* mask
     cdef double* bounds
     cdef Monotone rule
+    cdef bint by_class = target.kind == CLASSES and place_stats != NULL
     while top >= 0:
         if not reserve_stack(stack, top + 2):
             return False
@@ -448,7 +470,7 @@ cdef inline bint grow_nodes(
                 continue
         best.split.feature = -1
         if not frame.leaf:
-            if target.kind == CLASSES and stats != NULL:
+            if by_class:
                 add_stats(stats, n, target.n_classes, totals)
             elif target.n_totals:
                 count_node(target, totals, ids, n)
@@ -466,7 +488,7 @@ cdef inline bint grow_nodes(
                     and columns[best.split.feature].categorical):
                 mark_set(columns + best.split.feature, &best, ids, entries, stats,
                          target, &frame.stat, g)
-            if target.n_totals:
+            if target.n_totals and (not by_class or best.split.feature < 0):
                 clear_node(target, totals, ids, n)
         if not emit_payload(&g.arena, record, target, ids, n, totals,
                             best.split.feature < 0):
@@ -488,13 +510,15 @@ cdef inline bint grow_nodes(
                 frame.stat.sum - best.left_sum)
             node_values(&g.limits, target, &left.stat, totals, g.values)
             node_values(&g.limits, target, &right.stat, totals, g.values + n_bounded)
+        elif by_class:
+            measure_sides(target, ids, stats, n, n_left, totals, g.scratch.left,
+                          &left.stat, &right.stat)
         else:
-            right.stat = measure_side(target, ids + n_left, stats, n_left, n - n_left,
-                                      totals)
+            right.stat = measure_node(target, ids + n_left, n - n_left, totals)
             node_values(&g.limits, target, &right.stat, totals, g.values + n_bounded)
             if target.n_totals:
                 clear_node(target, totals, ids + n_left, n - n_left)
-            left.stat = measure_side(target, ids, stats, 0, n_left, totals)
+            left.stat = measure_node(target, ids, n_left, totals)
             node_values(&g.limits, target, &left.stat, totals, g.values)
             if target.n_totals:
                 clear_node(target, totals, ids, n_left)
