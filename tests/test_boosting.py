@@ -1,34 +1,21 @@
 """Boosted trees: splits by brute force, scikit-learn as oracle, bits, and errors."""
 
 import pickle
-import signal
-import threading
 
 import numpy as np
 import pandas as pd
 import pytest
-import sklearn
 from sklearn.base import clone
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
-from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.metrics import log_loss, mean_squared_error
-from sklearn.model_selection import (
-    GridSearchCV,
-    GroupKFold,
-    cross_val_predict,
-    cross_validate,
-)
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 from threadpoolctl import threadpool_limits
 
 import reference_boosting
+from boosting_data import PLAIN, data, queries
 from fasttree import (
     EncodedTable,
     GradientBoostingClassifier,
@@ -36,16 +23,6 @@ from fasttree import (
     GradientBoostingRegressor,
     load,
 )
-
-PLAIN = {"early_stopping": False}
-
-
-def data(n_rows=3000, n_features=6, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n_rows, n_features)).astype(np.float32)
-    X[rng.random(n_rows) < 0.1, 2] = np.nan
-    score = X[:, 0] * 2 + np.nan_to_num(X[:, 2], nan=1.5) + np.sin(3 * X[:, 1])
-    return X, score + 0.3 * rng.normal(size=n_rows)
 
 
 def bits(model):
@@ -314,23 +291,6 @@ def test_an_interrupted_warm_start_keeps_its_trees():
     assert not hasattr(cold, "ensemble_")
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals")
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_an_interrupt_ends_a_fit(n_jobs, request):
-    # Processes that a shell starts in the background ignore it.
-    default = signal.default_int_handler
-    former = signal.signal(signal.SIGINT, default)  # None: not from Python
-    request.addfinalizer(lambda: signal.signal(signal.SIGINT, former or default))
-    X, y = data(40_000)
-    main = threading.get_ident()
-    timer = threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT))
-    model = GradientBoostingRegressor(max_iter=5_000, n_jobs=n_jobs, **PLAIN)
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(X, y)
-    timer.join()
-
-
 def test_a_custom_loss_is_the_built_in_one():
     X, y = data()
 
@@ -410,12 +370,6 @@ def test_a_table_gives_the_same_model():
 # --- Ranking -----------------------------------------------------------------------
 
 
-def queries(n_queries=150, size=12, seed=0):
-    X, score = data(n_queries * size, seed=seed)
-    y = np.clip(np.round(score + 1), 0, 4)
-    return X, y, np.repeat(np.arange(n_queries), size)
-
-
 def test_ranking_learns_the_order():
     X, y, qid = queries()
     Z, z, zid = queries(seed=1)
@@ -488,29 +442,6 @@ def test_bad_rankings_are_refused():
         model.rank(X[:2], prior=[1.0, -1.0])
 
 
-# --- scikit-learn's tools ----------------------------------------------------------
-
-
-def test_tools_of_scikit_learn_work():
-    X, score = data(600)
-    y = (score > 0.5).astype(int)
-    model = GradientBoostingClassifier(max_iter=10)
-    fitted = clone(model).fit(X, y)
-    CalibratedClassifierCV(model, cv=2).fit(X, y).predict_proba(X)
-    assert permutation_importance(fitted, X, y, n_repeats=1).importances_mean[0] > 0
-    partial_dependence(fitted, X, [0])
-    search = GridSearchCV(model, {"max_leaf_nodes": [3, 15]}, cv=2).fit(X, y)
-    assert search.best_score_ > 0.7
-    assert len(cross_val_predict(model, X, y, cv=2)) == 600
-    frame = pd.DataFrame(X, columns=[f"f{i}" for i in range(6)])
-    scale = make_column_transformer(
-        (StandardScaler(), ["f0", "f1"]), remainder="passthrough"
-    ).set_output(transform="pandas")
-    make_pipeline(scale, model).fit(frame, y).predict(frame)
-    assert fitted.feature_importances_.sum() == pytest.approx(1)
-    assert fitted.compute_feature_importances("split").argmax() in (0, 1, 2)
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "model",
@@ -527,20 +458,6 @@ def test_scikit_learn_finds_no_fault(model):
         for kind in ("dense", "sparse"):
             expected[f"check_sample_weight_equivalence_on_{kind}_data"] = "queries"
     check_estimator(model, expected_failed_checks=expected)
-
-
-def test_metadata_is_routed():
-    X, y, qid = queries(30)
-    with sklearn.config_context(enable_metadata_routing=True):
-        ranker = GradientBoostingRanker(max_iter=2)
-        ranker.set_fit_request(qid=True).set_score_request(qid=True)
-        scores = cross_validate(
-            ranker, X, y, params={"qid": qid}, cv=GroupKFold(2).split(X, y, qid)
-        )
-        assert scores["test_score"].min() > 0.3
-        model = GradientBoostingRegressor(max_iter=2)
-        model.set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
-        cross_validate(model, X, y, params={"sample_weight": np.ones(len(y))}, cv=2)
 
 
 @pytest.mark.parametrize(
