@@ -314,8 +314,12 @@ def test_progress_and_phases_are_told(capsys):
     RandomForestRegressor(4, random_state=0, verbose=2).fit(X, score)
     told = capsys.readouterr().out
     assert "4 of 4 trees" in told
-    for phase in ("encode", "wide nodes", "narrow nodes", "out of bag"):
+    for phase in ("encode", "wide nodes", "narrow nodes", "out of bag", "elsewhere"):
         assert phase in told
+    shares = [float(line[:-1].split()[-1]) for line in told.splitlines() if "%" in line]
+    assert len(shares) == 9
+    assert shares[-1] == 100.0
+    np.testing.assert_allclose(sum(shares[:-1]), 100.0, atol=0.5)
 
 
 def test_weighted_draws_follow_the_weights():

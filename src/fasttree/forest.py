@@ -150,6 +150,8 @@ class ForestTrainer:
         Of the rows, without a bootstrap.
     ccp_alpha : float, default=0.0
         What trees are pruned by.
+    n_threads : int, default=1
+        Threads that make what all trees share.
     """
 
     def __init__(
@@ -161,6 +163,7 @@ class ForestTrainer:
         bootstrap: Bootstrap | None,
         sample_weight: NDArray[np.float64] | None = None,
         ccp_alpha: float = 0.0,
+        n_threads: int = 1,
     ) -> None:
         self.is_classification = bool(np.any(n_classes))
         if params.criterion == "poisson":
@@ -176,13 +179,13 @@ class ForestTrainer:
         self.phases = Phases()
         self._spaces: tree_parts.Spaces | None = None
         if params.max_leaf_nodes is None:
-            self._prepare()
+            self._prepare(n_threads)
 
     def key(self, number: int) -> int:
         """Return the key of the tree of this number."""
         return kernels.tree_key(self.params.seed, number)
 
-    def _prepare(self) -> None:
+    def _prepare(self, n_threads: int) -> None:
         """Make what all trees share, for growth that counts what it draws."""
         if self.draws is None:
             make = regression_target
@@ -203,7 +206,7 @@ class ForestTrainer:
                 most=self.draws.most_counts,
                 balances=self.draws.bootstrap.balances,
             )
-        columns = training.share_columns(self.table, self.params, 1)
+        columns = training.share_columns(self.table, self.params, n_threads)
         self._spaces = tree_parts.Spaces(
             partial(self._target.make_growth, columns, shuffles=True)
         )

@@ -471,9 +471,10 @@ cdef class Growth:
                     if g.target.n_totals:
                         clear_node(&g.target, totals, g.rows, n)
                 # At once, untouched: what grows by doubling is copied again and again.
-                most_nodes = n
+                # For all trees: one that draws more rows would double it.
+                most_nodes = self.capacity
                 if g.limits.max_depth < 32:
-                    most_nodes = min(n, <int64_t>2 << g.limits.max_depth)
+                    most_nodes = min(most_nodes, <int64_t>2 << g.limits.max_depth)
                 grown = reserve_stack(&g.wide, 2) and reserve_nodes(
                     &g.arena, most_nodes)
                 if grown:

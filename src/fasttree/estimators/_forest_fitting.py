@@ -196,6 +196,7 @@ class FittingMixin(CallbackSupportMixin, TreesMixin, TableInputMixin):
             bootstrap,
             None if bootstrap else weights,
             float(self.ccp_alpha),
+            n_threads,
         )
         encoded = time.perf_counter()
         self.schema_ = table.schema
@@ -222,9 +223,12 @@ class FittingMixin(CallbackSupportMixin, TreesMixin, TableInputMixin):
         self._trees, self._origins = trees + TreeList(grown), [*origins, *new]
         self._models = None
         if self.oob_score and bag is not None:
+            scored = time.perf_counter()
             self._set_oob(bag, y)
+            trainer.phases.add(after=time.perf_counter() - scored)
         if self.verbose > 1:
-            progress.tell_phases(encoded - started, time.perf_counter() - started)
+            now = time.perf_counter()
+            progress.tell_phases(encoded - started, now - started, n_threads)
         tasks.close()
 
     def _open_bag(
@@ -236,12 +240,14 @@ class FittingMixin(CallbackSupportMixin, TreesMixin, TableInputMixin):
         there: Iterable[tuple[Tree, tuple[int, Any]]],
     ) -> OutOfBag:
         """Return the sums of the trees that are there already."""
+        started = time.perf_counter()
         total = int(np.sum(n_classes))
         n_columns = total or self.n_outputs_
         bag = OutOfBag(self._matrix(X), n_columns, None if total else y)
         assert trainer.draws is not None
         for tree, (key, _) in there:
             bag.add(CompactTree.of(tree), trainer.draws.counts(key))
+        trainer.phases.add(after=time.perf_counter() - started)
         return bag
 
     def _set_oob(self, bag: OutOfBag, y: NDArray[Any]) -> None:

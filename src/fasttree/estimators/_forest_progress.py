@@ -146,17 +146,26 @@ class Progress:
             flush=True,
         )
 
-    def tell_phases(self, encoding: float, total: float) -> None:
+    def tell_phases(self, encoding: float, total: float, n_threads: int) -> None:
         """Print where the time went: of all threads together, but for encoding."""
         phases, growth = self.trainer.phases, self.trainer.spaces_seconds
-        for name, seconds in (
-            ("encode", encoding),
-            ("draw rows", phases.draw),
-            ("wide nodes", growth.wide),
-            ("narrow nodes", growth.narrow),
-            ("whole trees", phases.grow),
-            ("trees' arrays", growth.tree),
-            ("out of bag, pruning", phases.after),
-            ("fit, by the clock", total),
-        ):
-            print(f"[{type(self.forest).__name__}] {name:<20} {seconds:9.4f} s")
+        of_threads = {
+            "draw rows": phases.draw,
+            "wide nodes": growth.wide,
+            "narrow nodes": growth.narrow,
+            "whole trees": phases.grow,
+            "pack trees": growth.tree,
+            "out of bag": phases.after,
+        }
+        rest = n_threads * (total - encoding) - sum(of_threads.values())
+        seconds = {"encode": encoding, **of_threads, "elsewhere, waiting": rest}
+        # Each thread's share; those of the phases sum up to 1.
+        shares = {
+            name: value / total / (1 if name == "encode" else n_threads)
+            for name, value in seconds.items()
+        }
+        for name, value in {**seconds, "fit, by the clock": total}.items():
+            share = shares.get(name, 1.0)
+            print(
+                f"[{type(self.forest).__name__}] {name:<20} {value:9.4f} s {share:7.1%}"
+            )
