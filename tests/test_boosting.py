@@ -23,6 +23,7 @@ from fasttree import (
     GradientBoostingRegressor,
     load,
 )
+from fasttree.ensemble import Ensemble
 
 
 def bits(model):
@@ -192,6 +193,22 @@ def test_a_class_does_not_overturn_the_others():
     model.fit(rng.normal(size=(5000, 2)), y, init_score=start)
     largest = max(np.abs(tree.leaf_value).max() for tree in model.ensemble_)
     assert largest == 4.0
+
+
+@pytest.mark.parametrize("categories", [False, True])
+def test_trees_packed_at_once_are_those_packed_one_by_one(categories):
+    X, score = data(2000)
+    frame = pd.DataFrame(X)
+    if categories:
+        frame[5] = pd.Categorical((X[:, 5] * 3).round().astype(int).astype(str))
+    y = np.digitize(score, [0.0, 1.0]) + 2 * (frame[5].astype(float) > 1)
+    ensemble = GradientBoostingClassifier(max_iter=4, **PLAIN).fit(frame, y).ensemble_
+    again = Ensemble.from_trees(list(ensemble), outputs=ensemble.outputs)
+    for part in ("packed", "statistics"):
+        one, other = vars(getattr(ensemble, part)), vars(getattr(again, part))
+        for name, value in one.items():
+            assert np.array_equal(value, other[name]), name
+            assert np.asarray(value).dtype == np.asarray(other[name]).dtype
 
 
 def test_weights_of_zero_leave_rows_out():

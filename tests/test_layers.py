@@ -21,6 +21,7 @@ MODULES = [
     "packed_tree",
     "tree",
     "packed_trees",
+    "joint_trees",
     "packing",
     "small_trees",
     "leaf_masks",

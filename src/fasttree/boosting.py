@@ -12,6 +12,7 @@ import numpy as np
 from fasttree import threads
 from fasttree._kernels import boost as kernels
 from fasttree.encoding import halfway
+from fasttree.joint_trees import JointTrees
 from fasttree.tiles import TILE
 from fasttree.tree import Tree
 
@@ -219,56 +220,65 @@ class TreeMaker:
         return np.append(middle.astype(np.float64), np.inf)
 
     def make(self, nodes: NDArray[Any]) -> Tree:
-        """Return the tree of the nodes that `Boosting.grow` returned.
+        """Return the tree of the nodes that `Boosting.grow` returned."""
+        return Tree.from_arrays(**self.join([nodes]).fields)
+
+    def join(self, grown: list[NDArray[Any]]) -> JointTrees:
+        """Return the trees of several such sets of nodes.
 
         The weight of a node is its hessian, and impurities are such that a split
         lowers their weighted sum by its gain.
         """
-        n = len(nodes)
-        order, left, right = (np.empty(n, np.int32) for _ in range(3))
-        kernels.order_nodes(
-            np.ascontiguousarray(nodes["left"]),
-            np.ascontiguousarray(nodes["right"]),
-            order,
-            left,
-            right,
-            np.empty(n + 1, np.int32),
-        )
-        nodes = nodes[order]
+        sizes = np.array([len(nodes) for nodes in grown])
+        roots = np.cumsum(sizes) - sizes
+        order, left, right = (np.empty(sizes.sum(), np.int32) for _ in range(3))
+        stack = np.empty(sizes.max() + 1, np.int32)
+        for nodes, root in zip(grown, roots.tolist(), strict=True):
+            own = slice(root, root + len(nodes))
+            kernels.order_nodes(
+                np.ascontiguousarray(nodes["left"]),
+                np.ascontiguousarray(nodes["right"]),
+                order[own],
+                left[own],
+                right[own],
+                stack,
+            )
         is_leaf = left < 0
+        first = np.repeat(roots, sizes).astype(np.int32)
+        left = np.where(is_leaf, -1, left + first)
+        right = np.where(is_leaf, -1, right + first)
+        nodes = np.concatenate(grown)[order + first]
         feature = np.where(is_leaf, -2, nodes["feature"]).astype(np.int32)
         at = np.where(is_leaf | (nodes["code"] < 0), 0, nodes["feature"])
         threshold = self._cuts_of[self._start[at] + np.maximum(nodes["code"], 0)]
         threshold[is_leaf] = -2.0
+        threshold[nodes["categorical"] > 0] = np.nan
         hessian = nodes["sum_hessian"]
         mean = np.divide(
-            nodes["sum_gradient"], hessian, out=np.zeros(n), where=hessian > 0
+            nodes["sum_gradient"], hessian, out=np.zeros(len(nodes)), where=hessian > 0
         )
         share = mean * mean
-        sets: dict[str, Any] = {}
-        if nodes["categorical"].any():
-            threshold[nodes["categorical"] > 0] = np.nan
-            sets = self._sets(nodes)
-        return Tree.from_arrays(
+        most = np.repeat(np.maximum.reduceat(share, roots), sizes)
+        return JointTrees(
             n_features=self._n_features,
-            n_classes=0,
             criterion="squared_error",
+            roots=roots,
             children_left=left,
             children_right=right,
             feature=feature,
             threshold=threshold,
             missing_left=np.ascontiguousarray(nodes["missing_left"]),
-            impurity=share.max() - share,
+            impurity=most - share,
             n_node_samples=np.ascontiguousarray(nodes["n"]),
             weighted_n_node_samples=np.ascontiguousarray(hessian),
             leaf_value=nodes["value"][is_leaf],
-            **sets,
+            **self._sets(nodes),
         )
 
     def _sets(self, nodes: NDArray[Any]) -> dict[str, NDArray[Any]]:
         start = np.full(len(nodes), -1, np.int32)
         count = np.zeros(len(nodes), np.int32)
-        words: list[NDArray[np.uint64]] = []
+        words = [np.zeros(0, np.uint64)]
         n_words = 0
         for at in np.flatnonzero(nodes["categorical"]):
             f = int(nodes["feature"][at])

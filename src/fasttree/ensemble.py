@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from fasttree.joint_trees import JointTrees
+
 
 class Ensemble:
     """An immutable sequence of fitted trees that predict together.
@@ -66,6 +68,18 @@ class Ensemble:
             packing.pack(given),
             NodeStatistics.of(given),
             _check_outputs(outputs, len(given)),
+        )
+
+    @classmethod
+    def from_joint(cls, trees: JointTrees, *, outputs: ArrayLike) -> Self:
+        """Return the ensemble of trees that are one set of arrays.
+
+        `outputs` as in :meth:`from_trees`.
+        """
+        return cls.from_packed(
+            packing.pack([trees]),
+            NodeStatistics.of([trees]),
+            _check_outputs(outputs, len(trees.roots)),
         )
 
     @classmethod

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fasttree.joint_trees import JointTrees
     from fasttree.packed_trees import PackedTrees
 
 
@@ -59,7 +60,7 @@ class NodeStatistics:
         )
 
     @classmethod
-    def of(cls, trees: Sequence[Tree]) -> NodeStatistics:
+    def of(cls, trees: Sequence[Tree | JointTrees]) -> NodeStatistics:
         """Return the statistics of trees that fit together."""
         first = trees[0]
         samples = _shorten(trees, [tree.n_node_samples for tree in trees])
@@ -277,7 +278,9 @@ def _sum_classes(tree: Tree) -> NDArray[np.float64]:
     return np.add.reduceat(tree.leaf_weight, tree.leaf_start[:-1])
 
 
-def _shorten(trees: Sequence[Tree], values: list[NDArray[Any]]) -> NDArray[Any]:
+def _shorten(
+    trees: Sequence[Tree | JointTrees], values: list[NDArray[Any]]
+) -> NDArray[Any]:
     """Return the values of leaves alone where the others are their sums."""
     is_sum = True
     for tree, own in zip(trees, values, strict=True):

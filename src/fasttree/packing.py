@@ -9,6 +9,7 @@ import numpy as np
 
 from fasttree._kernels import ensemble as kernels
 from fasttree._kernels import predict as tree_kernels
+from fasttree.joint_trees import JointTrees
 from fasttree.packed_trees import (
     ALWAYS_RIGHT,
     CATEGORY,
@@ -31,13 +32,14 @@ _INT32_MAX = np.iinfo(np.int32).max
 _NO_CHILD = -1
 
 
-def pack(trees: Sequence[Tree], *, narrow: bool = True) -> PackedTrees:
+def pack(trees: Sequence[Tree | JointTrees], *, narrow: bool = True) -> PackedTrees:
     """Return the packed form of trees that fit together.
 
     `narrow` is whether eight bytes a node are tried; few ensembles need more.
     """
     slots = Slots.of(trees)
-    n_pairs = np.array([(tree.node_count + 1) // 2 for tree in trees], np.int64)
+    sizes = [_sizes_of(tree) for tree in trees]
+    n_pairs = (np.concatenate(sizes) + 1) // 2
     tree_start = np.append(0, np.cumsum(2 * n_pairs))
     slot_bits = slots.slot_bits
     is_narrow = narrow and slots.has_room_for(int(n_pairs.max()))
@@ -45,22 +47,32 @@ def pack(trees: Sequence[Tree], *, narrow: bool = True) -> PackedTrees:
     payload = _pack_payload(trees)
     words = [np.zeros(2, np.uint64)]
     n_words = 2
-    first_leaf = 0
-    for tree, start, stop in zip(trees, tree_start[:-1], tree_start[1:], strict=True):
+    first_leaf = first_tree = 0
+    for tree, n_nodes in zip(trees, sizes, strict=True):
+        starts = tree_start[first_tree : first_tree + len(n_nodes) + 1]
+        first_tree += len(n_nodes)
+        start, stop = starts[0], starts[-1]
+        base = starts[:-1] - start
         inner = np.flatnonzero(tree.children_left != _NO_CHILD)
         leaves = tree.leaf_nodes
-        pair = np.arange(1, len(inner) + 1, dtype=np.uint32)
+        # Pairs are counted within each tree.
+        n_inner = n_nodes // 2
+        pair = np.arange(1, len(inner) + 1) - np.repeat(
+            np.cumsum(n_inner) - n_inner, n_inner
+        )
+        first = np.repeat(base, n_inner) + 2 * pair
         position = np.zeros(tree.node_count, np.int64)
-        position[tree.children_left[inner]] = 2 * pair
-        position[tree.children_right[inner]] = 2 * pair + 1
+        position[np.cumsum(n_nodes) - n_nodes] = base
+        position[tree.children_left[inner]] = first
+        position[tree.children_right[inner]] = first + 1
 
         slot_at = np.empty(stop - start, np.uint32)
         pair_at = np.empty(stop - start, np.uint32)
         key_at = np.empty(stop - start, np.uint32)
-        slot_at[1], pair_at[1], key_at[1] = ALWAYS_RIGHT, 0, 0
+        slot_at[base + 1], pair_at[base + 1], key_at[base + 1] = ALWAYS_RIGHT, 0, 0
         at = position[leaves]
         slot_at[at] = at & 1
-        pair_at[at] = at >> 1
+        pair_at[at] = (at - np.repeat(base, n_nodes - n_inner)) >> 1
         key_at[at] = payload.keys[first_leaf : first_leaf + len(leaves)]
         first_leaf += len(leaves)
         at = position[inner]
@@ -94,6 +106,13 @@ def pack(trees: Sequence[Tree], *, narrow: bool = True) -> PackedTrees:
     )
 
 
+def _sizes_of(tree: Tree | JointTrees) -> NDArray[np.int64]:
+    """Return the number of nodes of a tree, or of each of several."""
+    if isinstance(tree, JointTrees):
+        return np.diff(tree.roots, append=tree.node_count)
+    return np.array([tree.node_count])
+
+
 @dataclass(frozen=True)
 class Slots:
     """Which slots the rows of an ensemble have, and how thresholds become keys."""
@@ -105,7 +124,7 @@ class Slots:
     cut_start: NDArray[np.int64]
 
     @classmethod
-    def of(cls, trees: Sequence[Tree]) -> Slots:
+    def of(cls, trees: Sequence[Tree | JointTrees]) -> Slots:
         """Return the slots that trees need."""
         n_features = trees[0].n_features
         is_used = np.zeros((n_features, 3), bool)
@@ -157,10 +176,14 @@ class Slots:
         """Return whether slots and so many pairs of nodes fit one link."""
         return self.slot_bits <= 31 and n_pairs <= 2 ** (32 - self.slot_bits)
 
-    def of_nodes(self, tree: Tree, inner: NDArray[np.intp]) -> NDArray[np.uint32]:
+    def of_nodes(
+        self, tree: Tree | JointTrees, inner: NDArray[np.intp]
+    ) -> NDArray[np.uint32]:
         return self.slot_of[tree.feature[inner], _kinds(tree, inner)]
 
-    def keys_of(self, tree: Tree, inner: NDArray[np.intp]) -> NDArray[np.uint32]:
+    def keys_of(
+        self, tree: Tree | JointTrees, inner: NDArray[np.intp]
+    ) -> NDArray[np.uint32]:
         threshold = tree.threshold[inner]
         if not len(self.cut_start):
             return float_keys(threshold)
@@ -176,14 +199,14 @@ class Slots:
         return keys
 
 
-def _kinds(tree: Tree, inner: NDArray[np.intp]) -> NDArray[np.intp]:
+def _kinds(tree: Tree | JointTrees, inner: NDArray[np.intp]) -> NDArray[np.intp]:
     kind = np.where(tree.missing_go_to_left[inner], MISSING_LOW, MISSING_HIGH)
     kind[tree.is_categorical[inner]] = CATEGORY
     return kind
 
 
 def _find_cuts(
-    trees: Sequence[Tree], n_features: int
+    trees: Sequence[Tree | JointTrees], n_features: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the distinct thresholds of each feature, and where each starts."""
     feature, threshold = [], []
@@ -206,7 +229,7 @@ def _find_cuts(
 
 
 def _pack_sets(
-    tree: Tree, nodes: NDArray[np.intp]
+    tree: Tree | JointTrees, nodes: NDArray[np.intp]
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Return the words of these nodes' sets, and where each starts."""
     n_codes = tree.category_count[nodes]
@@ -245,7 +268,7 @@ class _Payload:
     keys: NDArray[np.int32]
 
 
-def _pack_payload(trees: Sequence[Tree]) -> _Payload:
+def _pack_payload(trees: Sequence[Tree | JointTrees]) -> _Payload:
     n_leaves = sum(tree.n_leaves for tree in trees)
     check_leaves(n_leaves)
     first = trees[0]

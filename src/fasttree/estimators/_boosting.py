@@ -120,4 +120,4 @@ class BaseGradientBoosting(SavableMixin, FittingMixin):
         scores = Scores(
             arrays["train_score"].tolist(), arrays["validation_score"].tolist()
         )
-        vars(self).update(self._fitted_attributes(list(ensemble), n_outputs, scores))
+        vars(self).update(self._fitted_attributes(ensemble, n_outputs, scores))

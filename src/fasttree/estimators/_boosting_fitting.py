@@ -176,7 +176,6 @@ class FittingMixin(CallbackSupportMixin, TableInputMixin):
         table = self._read_boosting_table(train.X)
         if not going_on:
             self.schema_ = table.schema
-            self._trees: list[Tree] = []
             self._gains = np.zeros(table.n_features)
             self._splits = np.zeros(table.n_features, np.int64)
             self._seed = seed
@@ -209,7 +208,7 @@ class FittingMixin(CallbackSupportMixin, TableInputMixin):
             n_threads,
         )
         maker = boosting.TreeMaker(table, layout)
-        first = len(self._trees) // loss.n_outputs
+        first = self.n_iter_ if going_on else 0
         return _Run(
             engine, maker, loss, train, validation, scores, scorer, stops, first, tasks
         )
@@ -253,7 +252,7 @@ class FittingMixin(CallbackSupportMixin, TableInputMixin):
                     break
         except KeyboardInterrupt as error:
             run.drop_parts()
-            if not self.warm_start or not (run.nodes or self._trees):
+            if not self.warm_start or not (run.nodes or run.first):
                 raise
             error.fitted = True  # type: ignore[attr-defined]
             interrupted = error
@@ -264,25 +263,28 @@ class FittingMixin(CallbackSupportMixin, TableInputMixin):
     def _attributes_of(self, run: _Run) -> dict[str, Any]:
         """Return the fitted attributes after the iterations that have been done."""
         gains, counts = run.uses(len(self._gains))
-        fitted = self._fitted_attributes(
-            self._trees + run.trees, run.loss.n_outputs, run.scores
-        )
+        n_outputs = run.loss.n_outputs
+        outputs = np.arange(run.first * n_outputs + len(run.nodes)) % n_outputs
+        if run.first:
+            trees = [*self.ensemble_, *run.trees]
+            ensemble = Ensemble.from_trees(trees, outputs=outputs)
+        else:
+            ensemble = Ensemble.from_joint(run.maker.join(run.nodes), outputs=outputs)
+        fitted = self._fitted_attributes(ensemble, n_outputs, run.scores)
         return fitted | {
             "_gains": self._gains + gains,
             "_splits": self._splits + counts,
         }
 
     def _fitted_attributes(
-        self, trees: list[Tree], n_outputs: int, scores: Scores
+        self, ensemble: Ensemble, n_outputs: int, scores: Scores
     ) -> dict[str, Any]:
-        n_iter = len(trees) // n_outputs
+        n_iter = len(ensemble) // n_outputs
         best = int(np.argmax(scores.validation)) if scores.validation else n_iter
-        outputs = np.tile(np.arange(n_outputs), n_iter)
         return {
             # That of a fit may hold its rows.
             "_loss": self._make_loss(),
-            "_trees": trees,
-            "ensemble_": Ensemble.from_trees(trees, outputs=outputs),
+            "ensemble_": ensemble,
             "n_iter_": n_iter,
             "n_trees_per_iteration_": n_outputs,
             "train_score_": np.array(scores.train),
