@@ -196,7 +196,7 @@ def some_limits(node):
     return st.sampled_from([(1, 0), (1, 0), (3, 0), (1, heaviest // 3), (20, 2)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_sums_up_to_each_code(data):
     node, arguments = data.draw(nodes((BINARY, REGRESSION)))
@@ -211,7 +211,7 @@ def test_sums_up_to_each_code(data):
             assert counted.count(narrow) == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(st.data())
 def test_best_split_of_numbers(data):
     node, arguments = data.draw(nodes())
@@ -230,7 +230,7 @@ def test_best_split_of_numbers(data):
                 assert best == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_best_split_of_categories(data):
     node, arguments = data.draw(nodes((BINARY, REGRESSION), categorical=True))

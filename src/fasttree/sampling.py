@@ -84,8 +84,9 @@ class SharedColumns:
         is_bounded = signs.any(axis=1)
         for f, column in enumerate(table.columns):
             codes = self.columns[f]["codes"]
-            # The missing code is one more.
-            codes["n_codes"] = column.n_codes + 1
+            # The missing code is one more; of categories it always counts.
+            has_missing = column.is_categorical or column.n_missing > 0
+            codes["n_codes"] = column.n_codes + has_missing
             codes["missing"] = column.n_codes
             codes["categorical"] = column.is_categorical
             codes["monotone"] = is_bounded[f]
