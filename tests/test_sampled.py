@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasttree import DecisionTreeClassifier, sampling, training
+from fasttree._kernels import bags
 from fasttree._kernels import forest as kernels
 from fasttree.table import EncodedTable
 from test_growth import PARAMS, arrays_of, assert_same, synthetic, weights
@@ -129,11 +130,11 @@ def test_data_and_table_give_the_same_tree(dtype):
 
 def test_rows_are_drawn_evenly_or_by_weight():
     counts = np.zeros(50, np.uint32)
-    kernels.draw_counts(7, 100_000, counts)
+    bags.draw_counts(7, 100_000, counts)
     assert counts.sum() == 100_000
     assert abs(counts / 2000 - 1).max() < 0.1
     again = np.zeros(50, np.uint32)
-    kernels.draw_counts(7, 100_000, again)
+    bags.draw_counts(7, 100_000, again)
     np.testing.assert_array_equal(counts, again)
-    kernels.draw_counts(8, 100_000, again)
+    bags.draw_counts(8, 100_000, again)
     assert (again != 2 * counts).any()

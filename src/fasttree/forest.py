@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fasttree import pruning, threads, training, tree_parts
-from fasttree._kernels import forest as kernels
+from fasttree._kernels import bags
 from fasttree.joining import CompactTree
 from fasttree.target import (
     check_poisson,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fasttree._kernels import forest as kernels
     from fasttree.plan import GrowthParams
     from fasttree.table import EncodedTable
     from fasttree.threads import Task
@@ -92,9 +93,9 @@ class RowDraws:
         """Return how often the tree of `key` draws each row."""
         drawn = np.zeros(self.n_things, np.uint32)
         if self._ends is None:
-            kernels.draw_counts(key, self.bootstrap.n_draws, drawn)
+            bags.draw_counts(key, self.bootstrap.n_draws, drawn)
         else:
-            kernels.draw_weighted_counts(
+            bags.draw_weighted_counts(
                 key, self.bootstrap.n_draws, self._ends, self._guide, self._shift, drawn
             )
         if self.bootstrap.group_of is not None:
@@ -183,7 +184,7 @@ class ForestTrainer:
 
     def key(self, number: int) -> int:
         """Return the key of the tree of this number."""
-        return kernels.tree_key(self.params.seed, number)
+        return bags.tree_key(self.params.seed, number)
 
     def _prepare(self, n_threads: int) -> None:
         """Make what all trees share, for growth that counts what it draws."""

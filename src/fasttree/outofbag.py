@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fasttree import inference
-from fasttree._kernels import forest as kernels
+from fasttree._kernels import bags
 from fasttree._kernels import predict as tree_kernels
 
 if TYPE_CHECKING:
@@ -68,17 +68,15 @@ class OutOfBag:
                 packed.profile_start, packed.profile_class, units.astype(np.int64)
             )  # fmt: skip
             with self._lock:
-                kernels.add_shares(
-                    leaves, counts, *entries, sign, self.sums, self.n_trees
-                )
+                bags.add_shares(leaves, counts, *entries, sign, self.sums, self.n_trees)
             return
         deviations = packed.leaf_value - self._centre
         values = np.rint(np.ldexp(deviations, self._exponent)).astype(np.int64)
         squares = (values >> _SQUARE_SHIFT) ** 2
         with self._lock:
-            kernels.add_values(leaves, counts, values, sign, self.sums, self.n_trees)
+            bags.add_values(leaves, counts, values, sign, self.sums, self.n_trees)
             again = np.zeros_like(self.n_trees)
-            kernels.add_values(leaves, counts, squares, sign, self.squares, again)
+            bags.add_values(leaves, counts, squares, sign, self.squares, again)
 
     @property
     def seen(self) -> NDArray[np.bool_]:

@@ -141,7 +141,7 @@ class SharedColumns:
             (self.features.view(np.uint8), self.key_offset, start, stop, self.row_keys)
             for start, stop in pairwise(bounds)
         ]
-        threads.run(kernels.interleave_keys, tasks, n_threads)
+        threads.run(prepare.interleave_keys, tasks, n_threads)
 
     def _interleave_codes(self, n_threads: int) -> None:
         """Put the codes of each row together: nodes are copied from them."""
@@ -152,7 +152,7 @@ class SharedColumns:
             (self.columns.view(np.uint8), start, stop, self.row_keys)
             for start, stop in pairwise(bounds)
         ]
-        threads.run(kernels.interleave_codes, tasks, n_threads)
+        threads.run(prepare.interleave_codes, tasks, n_threads)
 
     @property
     def narrow_rows(self) -> int:

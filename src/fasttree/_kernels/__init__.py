@@ -46,6 +46,7 @@ AVAILABLE_ISA = _available_levels()
 ISA = _choose_level(AVAILABLE_ISA)
 
 assemble = importlib.import_module(f"{__name__}.{ISA}.assemble")
+bags = importlib.import_module(f"{__name__}.{ISA}.bags")
 boost = importlib.import_module(f"{__name__}.{ISA}.boost")
 encode = importlib.import_module(f"{__name__}.{ISA}.encode")
 ensemble = importlib.import_module(f"{__name__}.{ISA}.ensemble")

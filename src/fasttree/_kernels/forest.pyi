@@ -8,44 +8,11 @@ MOST_NARROW_ROWS: int
 MOST_BINARY_WEIGHT: int
 MOST_BINARY_TOTAL: int
 
-def tree_key(seed: int, tree: int) -> int: ...
-def draw_counts(key: int, n_draws: int, counts: NDArray[np.uint32]) -> None: ...
-def draw_weighted_counts(
-    key: int,
-    n_draws: int,
-    ends: NDArray[np.int64],
-    guide: NDArray[np.int64],
-    shift: int,
-    counts: NDArray[np.uint32],
-) -> None: ...
-def add_shares(
-    leaves: NDArray[np.int64],
-    counts: NDArray[np.uint32],
-    leaf_start: NDArray[np.int64],
-    leaf_class: NDArray[np.int32],
-    units: NDArray[np.int64],
-    sign: int,
-    sums: NDArray[np.int64],
-    n_trees: NDArray[np.int32],
-) -> None: ...
-def add_values(
-    leaves: NDArray[np.int64],
-    counts: NDArray[np.uint32],
-    units: NDArray[np.int64],
-    sign: int,
-    sums: NDArray[np.int64],
-    n_trees: NDArray[np.int32],
-) -> None: ...
-def interleave_keys(
-    features: NDArray[np.uint8],
-    offset: NDArray[np.int64],
-    start: int,
-    stop: int,
-    out: NDArray[np.uint8],
-) -> None: ...
-def interleave_codes(
-    columns: NDArray[np.uint8], start: int, stop: int, out: NDArray[np.uint8]
-) -> None: ...
+class Part:
+    @property
+    def n_branches(self) -> int: ...
+    def rows_of(self, index: int) -> int: ...
+    def join(self, parts: list[Part]) -> None: ...
 
 class Growth:
     def __init__(
@@ -76,6 +43,8 @@ class Growth:
         owned: object,
     ) -> None: ...
     @property
+    def n_branches(self) -> int: ...
+    @property
     def seconds(self) -> tuple[float, float]: ...
     def grow(
         self,
@@ -86,7 +55,13 @@ class Growth:
         value: NDArray[np.int64] | None,
         response: NDArray[np.float64] | None,
         order: NDArray[np.uint32] | None,
+        branch_rows: tuple[int, int] = (0, 0),
     ) -> bool: ...
+    def grow_branch(
+        self, root: Growth, part: Part, index: int, branch_rows: tuple[int, int]
+    ) -> None: ...
+    def take_part(self) -> Part: ...
+    def put_part(self, part: Part) -> None: ...
     def take_records(
         self,
     ) -> tuple[

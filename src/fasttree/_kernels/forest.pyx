@@ -1,4 +1,4 @@
-"""Entry points of forests: rows drawn for a tree, and trees from shared columns."""
+"""Trees of shared columns, whose nodes look at a few features: one after another."""
 
 import numpy as np
 
@@ -41,11 +41,9 @@ from fasttree._kernels.grower cimport (
     shape_stack,
 )
 from fasttree._kernels.outputs cimport clear_node, measure_node
-from fasttree._kernels.random cimport draw_wide, mix
 from fasttree._kernels.records cimport Arena, NodeRecord, arena_free, reserve_nodes
 from fasttree._kernels.sampled cimport binary_stat, grow_nodes
 from fasttree._kernels.subtree cimport LOCAL_ROWS, must_be_leaf
-from fasttree._kernels.transpose cimport interleave_bytes
 from fasttree._kernels.types cimport (
     ABSOLUTE,
     BINARY,
@@ -62,127 +60,6 @@ LAYOUT = {"column": sizeof(Column)}
 MOST_NARROW_ROWS = LOCAL_ROWS
 MOST_BINARY_WEIGHT = MOST_STAT_WEIGHT     # of a row
 MOST_BINARY_TOTAL = MOST_STAT_TOTAL       # the table of n log n holds every count
-
-
-def tree_key(uint64_t seed, uint64_t tree):
-    """Return the key of a tree of a forest."""
-    return mix(seed ^ mix(tree + <uint64_t>0x5851F42D4C957F2D))
-
-
-def draw_counts(uint64_t key, int64_t n_draws, uint32_t[::1] counts):
-    """Add `n_draws` drawings with replacement of len(counts) things to `counts`."""
-    cdef uint64_t n = counts.shape[0], own = mix(key ^ <uint64_t>0x2545F4914F6CDD1D)
-    cdef int64_t i
-    with nogil:
-        for i in range(n_draws):
-            counts[draw_wide(own, i, n)] += 1
-
-
-def draw_weighted_counts(
-    uint64_t key, int64_t n_draws, const int64_t[::1] ends, const int64_t[::1] guide,
-    int shift, uint32_t[::1] counts,
-):
-    """Draw things by weight; `ends` are their cumulative weights, in units.
-
-    `guide[b]` is the thing that holds the unit b << shift.
-    """
-    cdef uint64_t own = mix(key ^ <uint64_t>0x2545F4914F6CDD1D)
-    cdef uint64_t total = ends[ends.shape[0] - 1]
-    cdef int64_t i, at, unit
-    with nogil:
-        for i in range(n_draws):
-            unit = draw_wide(own, i, total)
-            at = guide[unit >> shift]
-            while ends[at] <= unit:
-                at += 1
-            counts[at] += 1
-
-
-def add_shares(
-    const int64_t[::1] leaves, const uint32_t[::1] counts,
-    const int64_t[::1] leaf_start, const int32_t[::1] leaf_class,
-    const int64_t[::1] units, int sign, int64_t[:, ::1] sums, int32_t[::1] n_trees,
-):
-    """Add a tree's class shares, in units, for the rows that it did not draw.
-
-    With a `sign` of -1 they are taken away.
-    """
-    cdef int64_t i, k
-    with nogil:
-        for i in range(leaves.shape[0]):
-            if counts[i]:
-                continue
-            n_trees[i] += sign
-            for k in range(leaf_start[leaves[i]], leaf_start[leaves[i] + 1]):
-                sums[i, leaf_class[k]] += sign * units[k]
-
-
-def add_values(
-    const int64_t[::1] leaves, const uint32_t[::1] counts, const int64_t[:, ::1] units,
-    int sign, int64_t[:, ::1] sums, int32_t[::1] n_trees,
-):
-    """Add a tree's values (n_leaves, n_outputs), for the rows that it did not draw."""
-    cdef int64_t i, k
-    with nogil:
-        for i in range(leaves.shape[0]):
-            if counts[i]:
-                continue
-            n_trees[i] += sign
-            for k in range(units.shape[1]):
-                sums[i, k] += sign * units[leaves[i], k]
-
-
-def interleave_keys(
-    const uint8_t[::1] features, const int64_t[::1] offset, int64_t start, int64_t stop,
-    uint8_t[:, ::1] out,
-):
-    """Write the keys of rows start..stop-1 row by row.
-
-    `features` is one Feature for each column, `offset` where its key stands in a row.
-    """
-    cdef const Feature* columns = <const Feature*>&features[0]
-    cdef int64_t f, i, step, first = start, last = start
-    cdef uint8_t* base = &out[0, 0]
-    cdef int32_t* narrow
-    cdef int64_t* wide
-    with nogil:
-        while last < stop:
-            first = last
-            last = min(stop, first + 512)  # rows that stay in the cache
-            for f in range(offset.shape[0]):
-                if columns[f].key_size == sizeof(int32_t):
-                    narrow = <int32_t*>(base + offset[f])
-                    step = out.shape[1] // sizeof(int32_t)
-                    for i in range(first, last):
-                        narrow[i * step] = (<const int32_t*>columns[f].keys)[i]
-                else:
-                    wide = <int64_t*>(base + offset[f])
-                    step = out.shape[1] // sizeof(int64_t)
-                    for i in range(first, last):
-                        wide[i * step] = (<const int64_t*>columns[f].keys)[i]
-
-
-def interleave_codes(
-    const uint8_t[::1] columns, int64_t start, int64_t stop, uint8_t[:, ::1] out
-):
-    """Write rows start..stop-1 of the columns whose codes are bytes row by row.
-
-    `columns` is one Column each, `out` as wide as there are, in whole eights.
-    """
-    cdef const Column* column = <const Column*>&columns[0]
-    cdef const uint8_t* eight[8]
-    cdef int64_t n = columns.shape[0] // sizeof(Column), f, j
-    cdef int64_t first = start, last
-    with nogil:
-        while first < stop:
-            last = min(stop, first + 512)  # rows that stay in the cache
-            for f in range(0, n, 8):
-                for j in range(8):
-                    eight[j] = NULL
-                    if f + j < n and column[f + j].codes.size == 1:
-                        eight[j] = <const uint8_t*>column[f + j].codes.codes
-                interleave_bytes(eight, first, last, out.shape[1], &out[0, f])
-            first = last
 
 
 cdef class Part:

@@ -12,3 +12,13 @@ def gather_keys(
     table: NDArray[np.signedinteger[Any]],
     out: NDArray[np.signedinteger[Any]],
 ) -> None: ...
+def interleave_keys(
+    features: NDArray[np.uint8],
+    offset: NDArray[np.int64],
+    start: int,
+    stop: int,
+    out: NDArray[np.uint8],
+) -> None: ...
+def interleave_codes(
+    columns: NDArray[np.uint8], start: int, stop: int, out: NDArray[np.uint8]
+) -> None: ...
