@@ -318,7 +318,7 @@ def quality(
     if job.task == "regression":
         return {"RMSE": root_mean_squared_error(y, model.predict(X))}
     if job.task == "ranking":
-        from fasttree.losses import mean_ndcg
+        from fasttree.ensembles.losses import mean_ndcg
 
         start = np.arange(0, len(y) + 1, 40)
         return {"NDCG@10": mean_ndcg(start, y, np.asarray(model.predict(X)), 10)}

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fasttree import model_file
-from fasttree.ensemble import Ensemble
-from fasttree.model_state import ModelState, statistics_of
-from fasttree.predictor import Predictor
-from fasttree.tree import Tree
+from fasttree.prediction.ensemble import Ensemble
+from fasttree.prediction.predictor import Predictor
+from fasttree.storage import model_file
+from fasttree.storage.model_state import ModelState, statistics_of
+from fasttree.trees.tree import Tree
 
 if TYPE_CHECKING:
     from pathlib import Path

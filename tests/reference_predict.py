@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from fasttree.tree import Tree
+from fasttree.trees.tree import Tree
 
 
 def from_sklearn(estimator):

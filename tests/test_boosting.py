@@ -23,7 +23,7 @@ from fasttree import (
     GradientBoostingRegressor,
     load,
 )
-from fasttree.ensemble import Ensemble
+from fasttree.prediction.ensemble import Ensemble
 
 
 def bits(model):
@@ -159,7 +159,7 @@ def test_leaves_without_sums_are_counted_anew(monkeypatch):
     X, y = data()
     model = GradientBoostingRegressor(max_iter=5, **PLAIN)
     first = bits(model.fit(X, y))
-    monkeypatch.setattr("fasttree.boosting.POOL_BYTES", 0)
+    monkeypatch.setattr("fasttree.ensembles.boosting.POOL_BYTES", 0)
     assert bits(model.fit(X, y)) == first
 
 
@@ -484,7 +484,7 @@ def test_scikit_learn_finds_no_fault(model):
      ("squared_error", 10, 2), ("squared_error", 70, 2)],
 )  # fmt: skip
 def test_trees_are_those_of_float64_histograms(loss, n_features, n_jobs, monkeypatch):
-    monkeypatch.setattr("fasttree.boosting.SERIAL_BELOW", 0)
+    monkeypatch.setattr("fasttree.ensembles.boosting.SERIAL_BELOW", 0)
     X, score = data(1500, n_features)
     y = score if loss == "squared_error" else (score > 0.5).astype(float)
     table = EncodedTable.from_data(X, max_bins=60)

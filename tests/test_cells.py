@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasttree import _kernels
-from fasttree.target import BINARY, CLASSES, REGRESSION, nlogn_table
+from fasttree.growth.target import BINARY, CLASSES, REGRESSION, nlogn_table
 
 PROBES = [
     importlib.import_module(f"fasttree._kernels.{level}.probes")

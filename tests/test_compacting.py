@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fasttree import tree_parts
-from fasttree.forest import Bootstrap, RowDraws
-from fasttree.joining import CompactTree
-from fasttree.plan import GrowthParams
-from fasttree.table import EncodedTable
-from fasttree.target import class_target, regression_target
-from fasttree.training import SharedTarget, share_columns
+from fasttree.data.table import EncodedTable
+from fasttree.ensembles.forest import Bootstrap, RowDraws
+from fasttree.growth import tree_parts
+from fasttree.growth.plan import GrowthParams
+from fasttree.growth.target import class_target, regression_target
+from fasttree.growth.training import SharedTarget, share_columns
+from fasttree.prediction.joining import CompactTree
 
 N_ROWS = 400
 

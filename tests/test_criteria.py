@@ -4,13 +4,9 @@ import numpy as np
 import pytest
 from sklearn import tree as sk
 
-from fasttree import (
-    DecisionTreeRegressor,
-    EncodedTable,
-    ExtraTreeRegressor,
-    plan,
-)
-from fasttree.tree_checks import REGRESSION_CRITERIA
+from fasttree import DecisionTreeRegressor, EncodedTable, ExtraTreeRegressor
+from fasttree.growth import plan
+from fasttree.trees.tree_checks import REGRESSION_CRITERIA
 from test_growth import synthetic
 
 

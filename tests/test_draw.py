@@ -21,10 +21,9 @@ from fasttree import (
     EncodedTable,
     ExtraTreeClassifier,
     ExtraTreeRegressor,
-    sampling,
-    training,
 )
-from fasttree.tree_checks import REGRESSION_CRITERIA
+from fasttree.growth import sampling, training
+from fasttree.trees.tree_checks import REGRESSION_CRITERIA
 from test_growth import (
     PARAMS,
     arrays_of,

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import reference_encode as reference
-from fasttree import encoding, fit_columns, workspace
-from fasttree.encoding import Column, encode_categories, encode_numeric
-from fasttree.workspace import Workspace
+from fasttree.data import encoding, fit_columns, workspace
+from fasttree.data.encoding import Column, encode_categories, encode_numeric
+from fasttree.data.workspace import Workspace
 
 
 def encode(values, max_bins=None, sample_weight=None):

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import reference_predict as reference
-from fasttree import inference, packing
-from fasttree.ensemble import Ensemble
-from fasttree.node_statistics import NodeStatistics
-from fasttree.schema import SparseRows
-from fasttree.tree import Tree
+from fasttree.data.schema import SparseRows
+from fasttree.prediction import inference, packing
+from fasttree.prediction.ensemble import Ensemble
+from fasttree.trees.node_statistics import NodeStatistics
+from fasttree.trees.tree import Tree
 
 
 def make_trees(seed, n_trees, *, n_classes=3, max_leaves=40, **options):

@@ -14,9 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from fasttree.data.table import EncodedTable
 from fasttree.estimators import DecisionTreeClassifier, DecisionTreeRegressor
-from fasttree.export import export_text
-from fasttree.table import EncodedTable
+from fasttree.trees.export import export_text
 
 IRIS, SPECIES = load_iris(return_X_y=True)
 BOTH = pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_failed_fit_keeps_the_old_one(estimator, error, monkeypatch):
     def fail(*args):
         raise error
 
-    from fasttree import training
+    from fasttree.growth import training
 
     monkeypatch.setattr(training, "grow_classification_tree", fail)
     monkeypatch.setattr(training, "grow_regression_tree", fail)

@@ -10,8 +10,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.tree import export_text as export_text_sklearn
 
 import reference_predict as reference
-from fasttree.export import export_text
-from fasttree.tree import Tree
+from fasttree.trees.export import export_text
+from fasttree.trees.tree import Tree
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from fasttree import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from fasttree.forest import Bootstrap, RowDraws
+from fasttree.ensembles.forest import Bootstrap, RowDraws
 from forest_classes import CLASSIFIERS, FORESTS, REGRESSORS
 
 WEIGHTS = {

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import reference_growth as reference
-from fasttree import growth, training
-from fasttree import target as target_module
-from fasttree.plan import GrowthParams
-from fasttree.table import EncodedTable
-from fasttree.tree_checks import REGRESSION_CRITERIA
+from fasttree.data.table import EncodedTable
+from fasttree.growth import node_order, training
+from fasttree.growth import target as target_module
+from fasttree.growth.plan import GrowthParams
+from fasttree.trees.tree_checks import REGRESSION_CRITERIA
 
 PARAMS = GrowthParams(
     criterion="entropy",
@@ -452,6 +452,6 @@ def test_histogram_memory_is_bounded(monkeypatch):
     table = EncodedTable.from_data(X, max_bins=64)
     params = dataclasses.replace(PARAMS, max_features=12)
     kept = training.grow_classification_tree(table, y, 2, None, params, 1)
-    monkeypatch.setattr(growth, "_HISTOGRAM_BYTES", 0)
+    monkeypatch.setattr(node_order, "_HISTOGRAM_BYTES", 0)
     counted = training.grow_classification_tree(table, y, 2, None, params, 1)
     assert_same(kept, counted)

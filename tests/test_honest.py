@@ -17,11 +17,10 @@ from fasttree import (
     EncodedTable,
     ExtraTreeClassifier,
     ExtraTreeRegressor,
-    honesty,
     load,
-    training,
 )
-from fasttree.tree_checks import CLASSIFICATION_CRITERIA, REGRESSION_CRITERIA
+from fasttree.growth import honesty, training
+from fasttree.trees.tree_checks import CLASSIFICATION_CRITERIA, REGRESSION_CRITERIA
 from test_growth import PARAMS, assert_same, weights
 from test_monotonic import assert_monotone, table_of
 

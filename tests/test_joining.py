@@ -9,8 +9,8 @@ from fasttree import (
     DecisionTreeRegressor,
     ExtraTreeRegressor,
 )
-from fasttree.ensemble import Ensemble
-from fasttree.joining import CompactTree, TreeList, join
+from fasttree.prediction.ensemble import Ensemble
+from fasttree.prediction.joining import CompactTree, TreeList, join
 
 
 def trees_of(kind):

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import reference_predict as reference
-from fasttree import batch
-from fasttree.ensemble import Ensemble
-from fasttree.tree import Tree
+from fasttree.prediction import batch
+from fasttree.prediction.ensemble import Ensemble
+from fasttree.trees.tree import Tree
 
 
 def make_ensemble(seed, n_trees, max_leaves, *, single=True, **options):

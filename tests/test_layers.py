@@ -2,56 +2,57 @@
 
 import ast
 import re
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "src" / "fasttree"
 MODULES = [
     "_kernels",
     "threads",
-    "links",
-    "model_file",
-    "workspace",
-    "encoding",
-    "fit_columns",
-    "labels",
-    "sources",
-    "schema",
-    "table",
-    "tree_checks",
-    "packed_tree",
-    "tree",
-    "packed_trees",
-    "joint_trees",
-    "packing",
-    "small_trees",
-    "leaf_masks",
-    "batch",
-    "model_state",
-    "predictor",
+    "data.workspace",
+    "data.encoding",
+    "data.fit_columns",
+    "data.labels",
+    "data.sources",
+    "data.schema",
+    "data.table",
+    "trees.links",
+    "trees.tree_checks",
+    "trees.packed_tree",
+    "trees.tree",
+    "trees.packed_trees",
+    "trees.joint_trees",
+    "trees.node_statistics",
+    "trees.pruning",
+    "trees.export",
+    "trees.drawing",
+    "storage.model_file",
+    "storage.model_state",
+    "prediction.packing",
+    "prediction.small_trees",
+    "prediction.leaf_masks",
+    "prediction.batch",
+    "prediction.predictor",
+    "prediction.inference",
+    "prediction.ensemble",
+    "prediction.joining",
+    "growth.constraints",
+    "growth.records",
+    "growth.node_order",
+    "growth.target",
+    "growth.compacting",
+    "growth.sampling",
+    "growth.tree_parts",
+    "growth.plan",
+    "growth.grown_tree",
+    "growth.honesty",
+    "growth.training",
+    "ensembles.forest",
+    "ensembles.outofbag",
+    "ensembles.tiles",
+    "ensembles.boosting",
+    "ensembles.losses",
     "command_line",
-    "inference",
-    "node_statistics",
-    "ensemble",
-    "joining",
-    "constraints",
-    "records",
-    "growth",
-    "target",
-    "compacting",
-    "sampling",
-    "tree_parts",
-    "plan",
-    "grown_tree",
-    "pruning",
-    "honesty",
-    "training",
-    "forest",
-    "outofbag",
-    "tiles",
-    "boosting",
-    "losses",
-    "export",
-    "drawing",
     "versions",
     "estimators",
 ]
@@ -108,28 +109,43 @@ KERNELS = [
 ]
 
 
-def imported_layers(path):
+def module_of(name):
+    """Return the entry of MODULES that a dotted name within fasttree belongs to."""
+    parts = name.split(".")
+    for size in (2, 1):
+        if ".".join(parts[:size]) in MODULES:
+            return ".".join(parts[:size])
+    return None
+
+
+def imported_modules(path):
     for node in ast.walk(ast.parse(path.read_text())):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-            if node.module == "fasttree":
-                names = [f"fasttree.{alias.name}" for alias in node.names]
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:
-            parts = name.split(".")
-            if parts[0] == "fasttree" and len(parts) > 1:
-                yield parts[1]
+            if name.startswith("fasttree.") and (module := module_of(name[9:])):
+                yield module
 
 
 def test_modules_import_only_lower_layers():
-    paths = [p for p in ROOT.glob("*.py") if p.name != "__init__.py"]
-    assert {p.stem for p in paths} <= set(MODULES)
-    for path in [*paths, *ROOT.glob("estimators/*.py"), *ROOT.glob("_kernels/*.py")]:
-        own = path.stem if path.parent == ROOT else path.parent.name
-        for layer in imported_layers(path):
-            assert MODULES.index(layer) <= MODULES.index(own), (path.name, layer)
+    names = {
+        path: ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in ROOT.rglob("*.py")
+        if path.parent.name == "_kernels" or path.name != "__init__.py"
+    }
+    assert {module_of(name) for name in names.values()} == set(MODULES)
+    for path, name in names.items():
+        for module in imported_modules(path):
+            own = MODULES.index(module_of(name))
+            assert MODULES.index(module) <= own, (name, module)
+
+
+def test_packages_stand_one_above_the_other():
+    packages = [name.split(".")[0] for name in MODULES]
+    assert sum(a != b for a, b in pairwise(packages)) == len(set(packages)) - 1
 
 
 def test_inline_kernels_cimport_only_lower_ones():

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import reference_predict as reference
-from fasttree import leaf_masks
 from fasttree._kernels import row as kernels
-from fasttree.ensemble import Ensemble
-from fasttree.leaf_masks import LeafMasks
-from fasttree.node_statistics import NodeStatistics
-from fasttree.small_trees import SmallTrees
-from fasttree.tree import Tree
+from fasttree.prediction import leaf_masks
+from fasttree.prediction.ensemble import Ensemble
+from fasttree.prediction.leaf_masks import LeafMasks
+from fasttree.prediction.small_trees import SmallTrees
+from fasttree.trees.node_statistics import NodeStatistics
+from fasttree.trees.tree import Tree
 
 
 def make_trees(seed, n_trees, max_leaves, *, single=True, **options):

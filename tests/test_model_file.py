@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fasttree
-from fasttree import model_file
 from fasttree.estimators._saving import restore
-from fasttree.model_file import ModelFileError
-from fasttree.model_state import ModelState
-from fasttree.predictor import Predictor
+from fasttree.prediction.predictor import Predictor
+from fasttree.storage import model_file
+from fasttree.storage.model_file import ModelFileError
+from fasttree.storage.model_state import ModelState
 
 GOLDEN = Path(__file__).with_name("golden")
 

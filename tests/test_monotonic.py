@@ -17,13 +17,11 @@ from fasttree import (
     EncodedTable,
     ExtraTreeClassifier,
     ExtraTreeRegressor,
-    constraints,
     load,
-    sampling,
-    training,
 )
-from fasttree.constraints import Monotone
-from fasttree.tree_checks import REGRESSION_CRITERIA
+from fasttree.growth import constraints, sampling, training
+from fasttree.growth.constraints import Monotone
+from fasttree.trees.tree_checks import REGRESSION_CRITERIA
 from test_growth import PARAMS, _with_narrow_rows, assert_same, weights
 
 N_FEATURES = 5

@@ -25,10 +25,9 @@ from fasttree import (
     export_graphviz,
     export_text,
     plot_tree,
-    sampling,
-    training,
 )
-from fasttree.tree_checks import CLASSIFICATION_CRITERIA, REGRESSION_CRITERIA
+from fasttree.growth import sampling, training
+from fasttree.trees.tree_checks import CLASSIFICATION_CRITERIA, REGRESSION_CRITERIA
 from test_growth import PARAMS, _with_narrow_rows, assert_same, tables, weights
 
 CRITERIA = (*CLASSIFICATION_CRITERIA, *REGRESSION_CRITERIA)

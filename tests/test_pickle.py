@@ -13,7 +13,7 @@ from sklearn.datasets import load_iris
 
 import reference_predict as reference
 from fasttree.estimators import DecisionTreeClassifier, DecisionTreeRegressor
-from fasttree.tree import Tree
+from fasttree.trees.tree import Tree
 
 
 def joblib_round_trip(value):

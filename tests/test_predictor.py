@@ -16,7 +16,7 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
 import fasttree
-from fasttree.model_file import ModelFileError
+from fasttree.storage.model_file import ModelFileError
 
 ESTIMATORS = [
     fasttree.DecisionTreeClassifier,

@@ -8,8 +8,8 @@ from sklearn.tree import DecisionTreeRegressor as PeerRegressor
 
 import reference_predict as reference
 from fasttree import DecisionTreeClassifier, DecisionTreeRegressor, EncodedTable
-from fasttree.pruning import prune, pruning_path
-from fasttree.tree import Tree
+from fasttree.trees.pruning import prune, pruning_path
+from fasttree.trees.tree import Tree
 
 X_CANCER, Y_CANCER = load_breast_cancer(return_X_y=True)
 X_CANCER = X_CANCER.astype(np.float32)

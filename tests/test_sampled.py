@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fasttree import DecisionTreeClassifier, sampling, training
+from fasttree import DecisionTreeClassifier
 from fasttree._kernels import bags
 from fasttree._kernels import forest as kernels
-from fasttree.table import EncodedTable
+from fasttree.data.table import EncodedTable
+from fasttree.growth import sampling, training
 from test_growth import PARAMS, arrays_of, assert_same, synthetic, weights
 
 

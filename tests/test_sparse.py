@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.utils import metadata_routing
 
 from fasttree import DecisionTreeClassifier, DecisionTreeRegressor, EncodedTable
-from fasttree import schema as schema_module
+from fasttree.data import schema as schema_module
 
 BOTH = pytest.mark.parametrize(
     "estimator", [DecisionTreeClassifier, DecisionTreeRegressor]

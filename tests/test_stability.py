@@ -14,10 +14,10 @@ from fasttree import (
     EncodedTable,
     ExtraTreeClassifier,
     ExtraTreeRegressor,
-    training,
 )
-from fasttree.tree import Tree
-from fasttree.tree_checks import CLASSIFICATION_CRITERIA, REGRESSION_CRITERIA
+from fasttree.growth import training
+from fasttree.trees.tree import Tree
+from fasttree.trees.tree_checks import CLASSIFICATION_CRITERIA, REGRESSION_CRITERIA
 from test_growth import PARAMS, tables, weights
 
 CRITERIA = (*CLASSIFICATION_CRITERIA, *REGRESSION_CRITERIA)
@@ -152,13 +152,13 @@ def test_twins_tie():
 
 
 def test_levels_of_many_nodes_are_searched_in_parts(monkeypatch):
-    from fasttree import growth
+    from fasttree.growth import node_order
 
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(500, 3)), rng.integers(0, 2, 500)
     model = DecisionTreeClassifier(stability_report=True)
     whole = model.fit(X, y).tree_
-    monkeypatch.setattr(growth, "_SPLIT_BYTES", 1000)
+    monkeypatch.setattr(node_order, "_SPLIT_BYTES", 1000)
     parts = model.fit(X, y).tree_
     for name, values in whole.__getstate__().items():
         np.testing.assert_array_equal(values, parts.__getstate__()[name])

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import reference_encode as reference
-from fasttree.schema import InputSchema
-from fasttree.table import EncodedTable
+from fasttree.data.schema import InputSchema
+from fasttree.data.table import EncodedTable
 
 from_data = EncodedTable.from_data
 FRAMES = [pd.DataFrame, pl.DataFrame]

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fasttree import GradientBoostingClassifier, GradientBoostingRegressor, tiles
+from fasttree import GradientBoostingClassifier, GradientBoostingRegressor
 from fasttree._kernels import tiles as kernels
-from fasttree.table import EncodedTable
+from fasttree.data.table import EncodedTable
+from fasttree.ensembles import tiles
 
 
 def sparse_data(n_rows=3000, seed=0):

@@ -11,8 +11,8 @@ from sklearn import config_context
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import reference_predict as reference
-from fasttree import inference
-from fasttree.tree import Tree
+from fasttree.prediction import inference
+from fasttree.trees.tree import Tree
 
 
 def make(seed=0, **options):

@@ -7,7 +7,8 @@ import pytest
 from tests.digests import digest_tree
 
 import fasttree
-from fasttree import sampling, threads, tree_parts
+from fasttree import threads
+from fasttree.growth import sampling, tree_parts
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fasttree import _kernels as _kernels
 
 if TYPE_CHECKING:
-    from fasttree.drawing import export_graphviz, plot_tree
+    from fasttree.data.table import EncodedTable
     from fasttree.estimators import (
         DecisionTreeClassifier,
         DecisionTreeRegressor,
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
         RandomForestRegressor,
         load,
     )
-    from fasttree.export import export_text
-    from fasttree.model_file import ModelFileError
-    from fasttree.predictor import Predictor, load_predictor
-    from fasttree.table import EncodedTable
+    from fasttree.prediction.predictor import Predictor, load_predictor
+    from fasttree.storage.model_file import ModelFileError
+    from fasttree.trees.drawing import export_graphviz, plot_tree
+    from fasttree.trees.export import export_text
     from fasttree.versions import show_versions
 
 __version__ = version("fasttree")
@@ -38,7 +38,7 @@ __version__ = version("fasttree")
 _MODULES = {
     "DecisionTreeClassifier": "estimators",
     "DecisionTreeRegressor": "estimators",
-    "EncodedTable": "table",
+    "EncodedTable": "data.table",
     "ExtraTreeClassifier": "estimators",
     "ExtraTreeRegressor": "estimators",
     "ExtraTreesClassifier": "estimators",
@@ -46,15 +46,15 @@ _MODULES = {
     "GradientBoostingClassifier": "estimators",
     "GradientBoostingRanker": "estimators",
     "GradientBoostingRegressor": "estimators",
-    "ModelFileError": "model_file",
-    "Predictor": "predictor",
+    "ModelFileError": "storage.model_file",
+    "Predictor": "prediction.predictor",
     "RandomForestClassifier": "estimators",
     "RandomForestRegressor": "estimators",
-    "export_graphviz": "drawing",
-    "export_text": "export",
+    "export_graphviz": "trees.drawing",
+    "export_text": "trees.export",
     "load": "estimators",
-    "load_predictor": "predictor",
-    "plot_tree": "drawing",
+    "load_predictor": "prediction.predictor",
+    "plot_tree": "trees.drawing",
     "show_versions": "versions",
 }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from fasttree import model_file
-from fasttree.model_state import ModelState
+from fasttree.storage import model_file
+from fasttree.storage.model_state import ModelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

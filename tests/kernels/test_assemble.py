@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fasttree._kernels import assemble
-from fasttree.records import NODE_DTYPE
+from fasttree.growth.records import NODE_DTYPE
 
 COPIED = ["n", "weight", "ones", "impurity", "value", "threshold", "feature"]
 

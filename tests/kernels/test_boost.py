@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import reference_boosting
-from fasttree import boosting, tiles
-from fasttree.losses import LambdaLoss, Queries
-from fasttree.table import EncodedTable
+from fasttree.data.table import EncodedTable
+from fasttree.ensembles import boosting, tiles
+from fasttree.ensembles.losses import LambdaLoss, Queries
 
 PARAMS = boosting.BoostingParams(
     learning_rate=0.1,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import reference_growth as reference
 from fasttree._kernels import grow, prepare, probes
-from fasttree.records import (
+from fasttree.growth.records import (
     COUNT_DTYPE,
     FEATURE_DTYPE,
     JOB_DTYPE,

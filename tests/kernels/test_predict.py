@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import reference_predict as reference
 from fasttree._kernels import predict as kernels
-from fasttree.tree import Tree
+from fasttree.trees.tree import Tree
 
 
 @settings(max_examples=150, deadline=None)

@@ -5,8 +5,8 @@ import pytest
 
 import reference_predict
 import reference_pruning as reference
-from fasttree import pruning
-from fasttree.tree import Tree
+from fasttree.trees import pruning
+from fasttree.trees.tree import Tree
 
 
 @pytest.mark.parametrize("chain", [False, True])

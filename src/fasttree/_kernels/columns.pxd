@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint8_t
 
 from fasttree._kernels.cells cimport Codes
 
-# Mirrored by fasttree.sampling.COLUMN_DTYPE.
+# Mirrored by fasttree.growth.sampling.COLUMN_DTYPE.
 cdef struct Column:
     Codes codes
     const double* lower       # bounds of each code's values; NULL for categories
@@ -17,7 +17,7 @@ cdef struct Column:
 cdef inline double threshold_between(
     const Column* column, int64_t low, int64_t high
 ) noexcept nogil:
-    """As `fasttree.encoding.Column.thresholds_between`, of codes."""
+    """As `fasttree.data.encoding.Column.thresholds_between`, of codes."""
     cdef int64_t missing = column.codes.missing
     cdef double a, b, middle
     cdef float x, y, half

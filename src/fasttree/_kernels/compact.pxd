@@ -1,8 +1,9 @@
 """A grown tree as prediction reads it, straight from its records.
 
-To the byte what fasttree.packing makes of a Tree, and fasttree.node_statistics keeps
-of it; nodes.pxd says what a packed node is. Records are large: they are read once,
-into an outline of the tree, and nodes are written from that.
+To the byte what fasttree.prediction.packing makes of a Tree, and
+fasttree.trees.node_statistics keeps of it; nodes.pxd says what a packed node is.
+Records are large: they are read once, into an outline of the tree, and nodes are
+written from that.
 """
 
 from libc.math cimport ldexp

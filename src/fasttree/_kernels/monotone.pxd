@@ -6,7 +6,7 @@ order, and within the node's bounds. Half-way between the sides' values is then 
 of both children: what is below one side can never cross what is below the other.
 
 Splits of other columns are free. Values below them may leave the bounds; the tree
-moves them back in the end (see fasttree.constraints).
+moves them back in the end (see fasttree.growth.constraints).
 """
 
 from libc.stdint cimport int8_t, int32_t, int64_t

@@ -28,7 +28,7 @@ cdef extern from *:
     """
     void fasttree_ask_for_large_pages(void* start, size_t n_bytes) noexcept nogil
 
-# Mirrored by fasttree.records.NODE_DTYPE; a test compares the two.
+# Mirrored by fasttree.growth.records.NODE_DTYPE; a test compares the two.
 cdef struct NodeRecord:
     int64_t n                 # rows
     int64_t weight            # weight units

@@ -4,7 +4,7 @@ from libc.math cimport isfinite, isnan
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 cdef enum:
-    # The order is that of NODE_PROBLEMS in fasttree.tree.
+    # The order is that of NODE_PROBLEMS in fasttree.trees.tree.
     FEATURE = 1
     THRESHOLD
     MISSING_LEFT

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fasttree._kernels.types cimport Feature, Limits, NodeStat, Target
 
-# A wide node to search. Mirrored by fasttree.records.JOB_DTYPE.
+# A wide node to search. Mirrored by fasttree.growth.records.JOB_DTYPE.
 cdef struct Job:
     int64_t begin
     int64_t slot              # of its histograms, or -1

@@ -21,11 +21,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from fasttree import plan
+from fasttree.data.schema import SparseRows
+from fasttree.data.sources import check_sparse, is_plain
+from fasttree.data.table import EncodedTable
 from fasttree.estimators._parameters import CheckedParametersMixin
-from fasttree.schema import SparseRows
-from fasttree.sources import check_sparse, is_plain
-from fasttree.table import EncodedTable
+from fasttree.growth import plan
 from fasttree.threads import resolve_n_jobs
 
 if TYPE_CHECKING:

@@ -10,21 +10,23 @@ from sklearn.base import clone
 from sklearn.utils import Bunch, metadata_routing
 from sklearn.utils.validation import check_is_fitted
 
-from fasttree import inference, plan, pruning
-from fasttree.ensemble import Ensemble
+from fasttree.data.table import EncodedTable
 from fasttree.estimators._base import (
     TableInputMixin,
     resolve_max_features,
 )
 from fasttree.estimators._saving import SavableMixin, make_state
 from fasttree.estimators._tree_parameters import resolve_constraints
-from fasttree.table import EncodedTable
+from fasttree.growth import plan
+from fasttree.prediction import inference
+from fasttree.prediction.ensemble import Ensemble
+from fasttree.trees import pruning
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from scipy import sparse
 
-    from fasttree.model_state import ModelState
+    from fasttree.storage.model_state import ModelState
 
 
 class BaseDecisionTree(SavableMixin, TableInputMixin):

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fasttree.ensemble import Ensemble
-    from fasttree.model_state import ModelState
+    from fasttree.prediction.ensemble import Ensemble
+    from fasttree.storage.model_state import ModelState
 
 
 class BaseGradientBoosting(SavableMixin, FittingMixin):

@@ -13,8 +13,9 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from fasttree import boosting, tiles
-from fasttree.ensemble import Ensemble
+from fasttree.data.table import EncodedTable
+from fasttree.ensembles import boosting, tiles
+from fasttree.ensembles.losses import LambdaLoss
 from fasttree.estimators._base import TableInputMixin
 from fasttree.estimators._boosting_parameters import (
     interaction_groups,
@@ -23,15 +24,14 @@ from fasttree.estimators._boosting_parameters import (
 )
 from fasttree.estimators._boosting_rows import Rows, Scores
 from fasttree.estimators._fit_tasks import FitTasks
-from fasttree.losses import LambdaLoss
-from fasttree.table import EncodedTable
+from fasttree.prediction.ensemble import Ensemble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from fasttree.tree import Tree
+    from fasttree.trees.tree import Tree
 
 _EARLY_STOPPING_FROM = 10_000
 

@@ -9,13 +9,13 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_monotonic_cst
 
-from fasttree import boosting
+from fasttree.ensembles import boosting
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sklearn.base import BaseEstimator
 
-    from fasttree.schema import Schema
+    from fasttree.data.schema import Schema
 
 DEFAULT_BINS = 255
 _NO_DEPTH = 1 << 30

@@ -10,8 +10,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_clas
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing
 
-from fasttree.losses import CustomLoss, LambdaLoss, mean_ndcg
-from fasttree.table import EncodedTable
+from fasttree.data.table import EncodedTable
+from fasttree.ensembles.losses import CustomLoss, LambdaLoss, mean_ndcg
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

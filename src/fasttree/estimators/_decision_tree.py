@@ -11,20 +11,21 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from fasttree import inference, training
+from fasttree.data.labels import encode_labels
 from fasttree.estimators._base import (
     old_state_on_error,
 )
 from fasttree.estimators._base_tree import BaseDecisionTree
 from fasttree.estimators._tree_parameters import CONSTRAINTS, replace_deprecated
-from fasttree.labels import encode_labels
+from fasttree.growth import training
+from fasttree.prediction import inference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fasttree.table import EncodedTable
+    from fasttree.data.table import EncodedTable
 
 
 class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):

@@ -13,19 +13,19 @@ from sklearn.utils import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from fasttree.data.labels import encode_labels
 from fasttree.estimators._base import old_state_on_error
 from fasttree.estimators._forest_conformal import IntervalsMixin, LabelSetsMixin
 from fasttree.estimators._forest_fitting import FittingMixin
 from fasttree.estimators._forest_importances import ImportancesMixin
 from fasttree.estimators._forest_merging import MergingMixin
 from fasttree.estimators._forest_state import ForestStateMixin
-from fasttree.labels import encode_labels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from fasttree.outofbag import OutOfBag
-    from fasttree.table import EncodedTable
+    from fasttree.data.table import EncodedTable
+    from fasttree.ensembles.outofbag import OutOfBag
 
 
 class Forest(ImportancesMixin, MergingMixin, ForestStateMixin, FittingMixin):

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fasttree import inference
+from fasttree.prediction import inference
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from fasttree.outofbag import OutOfBag
+    from fasttree.ensembles.outofbag import OutOfBag
 
 
 class _ScoresMixin:

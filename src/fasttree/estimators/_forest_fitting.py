@@ -15,23 +15,23 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import column_or_1d
 
+from fasttree.data.table import EncodedTable
+from fasttree.ensembles.forest import Bootstrap, ForestTrainer, RowDraws
+from fasttree.ensembles.outofbag import OutOfBag
 from fasttree.estimators._base import TableInputMixin
 from fasttree.estimators._fit_tasks import FitTasks
 from fasttree.estimators._forest_progress import Progress
 from fasttree.estimators._forest_trees import TreesMixin
 from fasttree.estimators._tree_parameters import CONSTRAINTS as TREE_CONSTRAINTS
 from fasttree.estimators._tree_parameters import resolve_constraints
-from fasttree.forest import Bootstrap, ForestTrainer, RowDraws
-from fasttree.joining import CompactTree, TreeList
-from fasttree.outofbag import OutOfBag
-from fasttree.table import EncodedTable
+from fasttree.prediction.joining import CompactTree, TreeList
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from fasttree.tree import Tree
+    from fasttree.trees.tree import Tree
 
 CONSTRAINTS: dict[str, list[Any]] = {
     **{name: TREE_CONSTRAINTS[name] for name in TREE_CONSTRAINTS if name != "splitter"},

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from fasttree import inference, threads
+from fasttree import threads
+from fasttree.data.schema import SparseRows
+from fasttree.ensembles.outofbag import debiased_importances, permuted_losses
 from fasttree.estimators._base import resolve_seed
-from fasttree.outofbag import debiased_importances, permuted_losses
-from fasttree.schema import SparseRows
+from fasttree.prediction import inference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fasttree.tree import Tree
+    from fasttree.trees.tree import Tree
 
 
 class ImportancesMixin:

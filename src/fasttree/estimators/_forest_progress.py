@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fasttree.forest import grow_trees
-from fasttree.joining import CompactTree, TreeList
+from fasttree.ensembles.forest import grow_trees
+from fasttree.prediction.joining import CompactTree, TreeList
 
 if TYPE_CHECKING:
     from typing import Any
 
     from numpy.typing import NDArray
 
+    from fasttree.ensembles.forest import ForestTrainer
+    from fasttree.ensembles.outofbag import OutOfBag
     from fasttree.estimators._fit_tasks import FitTasks
     from fasttree.estimators._forest_fitting import FittingMixin
-    from fasttree.forest import ForestTrainer
-    from fasttree.outofbag import OutOfBag
 
 ROUND = 10  # trees between two looks at the out-of-bag score
 _PATIENCE = 3  # rounds in a row that have to change little

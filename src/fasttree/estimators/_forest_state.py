@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fasttree.encoding import MAX_ROWS
+from fasttree.data.encoding import MAX_ROWS
+from fasttree.ensembles.forest import Bootstrap, RowDraws
 from fasttree.estimators._saving import SavableMixin, make_state
-from fasttree.forest import Bootstrap, RowDraws
-from fasttree.joining import TreeList
+from fasttree.prediction.joining import TreeList
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fasttree.ensemble import Ensemble
-    from fasttree.model_state import ModelState
+    from fasttree.prediction.ensemble import Ensemble
+    from fasttree.storage.model_state import ModelState
 
 _OOB_ARRAYS = (
     "oob_decision_function_",

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fasttree.joining import CompactTree, TreeList
+from fasttree.prediction.joining import CompactTree, TreeList
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from fasttree.ensemble import Ensemble
-    from fasttree.forest import RowDraws
-    from fasttree.tree import Tree
+    from fasttree.ensembles.forest import RowDraws
+    from fasttree.prediction.ensemble import Ensemble
+    from fasttree.trees.tree import Tree
 
 
 class TreesMixin:

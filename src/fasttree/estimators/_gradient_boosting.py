@@ -11,6 +11,8 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
+from fasttree.data.labels import encode_labels
+from fasttree.ensembles.losses import REGRESSION_LOSSES, CustomLoss, Loss
 from fasttree.estimators._boosting import BaseGradientBoosting
 from fasttree.estimators._boosting_parameters import (
     CONSTRAINTS,
@@ -18,15 +20,13 @@ from fasttree.estimators._boosting_parameters import (
     SHARED_DOC,
     take_parameters,
 )
-from fasttree.labels import encode_labels
-from fasttree.losses import REGRESSION_LOSSES, CustomLoss, Loss
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fasttree.table import EncodedTable
+    from fasttree.data.table import EncodedTable
 
 
 class GradientBoostingClassifier(ClassifierMixin, BaseGradientBoosting):

@@ -13,7 +13,7 @@ from fasttree.estimators._decision_tree import (
 from fasttree.estimators._forest import ForestClassifier, ForestRegressor
 from fasttree.estimators._forest_fitting import CONSTRAINTS
 from fasttree.estimators._tree_parameters import replace_deprecated
-from fasttree.tree_checks import REGRESSION_CRITERIA
+from fasttree.trees.tree_checks import REGRESSION_CRITERIA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -14,6 +14,7 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
+from fasttree.ensembles.losses import LambdaLoss, Queries, mean_ndcg
 from fasttree.estimators._boosting import BaseGradientBoosting
 from fasttree.estimators._boosting_parameters import (
     CONSTRAINTS,
@@ -22,14 +23,13 @@ from fasttree.estimators._boosting_parameters import (
     take_parameters,
 )
 from fasttree.estimators._boosting_rows import Rows
-from fasttree.losses import LambdaLoss, Queries, mean_ndcg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fasttree.table import EncodedTable
+    from fasttree.data.table import EncodedTable
 
 
 class GradientBoostingRanker(BaseGradientBoosting):

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fasttree import model_file
-from fasttree.ensemble import Ensemble
-from fasttree.model_file import ModelFileError
-from fasttree.model_state import ModelState, statistics_of
-from fasttree.node_statistics import NodeStatistics
-from fasttree.predictor import Predictor
-from fasttree.schema import InputSchema
+from fasttree.data.schema import InputSchema
+from fasttree.prediction.ensemble import Ensemble
+from fasttree.prediction.predictor import Predictor
+from fasttree.storage import model_file
+from fasttree.storage.model_file import ModelFileError
+from fasttree.storage.model_state import ModelState, statistics_of
+from fasttree.trees.node_statistics import NodeStatistics
 
 if TYPE_CHECKING:
     import os

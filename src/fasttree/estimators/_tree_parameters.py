@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
-from fasttree import constraints
+from fasttree.growth import constraints
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fasttree.data.table import EncodedTable
     from fasttree.estimators._base import TableInputMixin
-    from fasttree.table import EncodedTable
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "splitter": [StrOptions({"best", "random"})],

@@ -1,0 +1,1 @@
+"""Reading arrays and frames; columns as integer codes."""

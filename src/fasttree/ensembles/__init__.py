@@ -1,0 +1,1 @@
+"""Growing many trees: forests and boosting."""

@@ -1,0 +1,1 @@
+"""Predicting: blocks of rows, single rows, whole ensembles."""

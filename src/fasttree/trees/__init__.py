@@ -1,0 +1,1 @@
+"""Trees: their arrays, checks, statistics, pruning and pictures."""
