@@ -1,4 +1,4 @@
-"""Imports run one way: data, codes, trees, growth, prediction, estimators."""
+"""Imports run one way: data, trees, storage, prediction, growth, estimators."""
 
 import ast
 import re
