@@ -32,8 +32,15 @@ def sparse_data(n_rows=3000, seed=0):
 def codes_of(layout, f):
     """Read a column's codes back from the bytes of its slot."""
     feature = layout.features[f]
-    codes = layout.columns[feature["slot"]]
     default = feature["default_code"]
+    k = int(feature["slot"]) - len(layout.columns)
+    if k >= 0:
+        sparse = layout.sparse
+        own = slice(*sparse.column_start[k : k + 2])
+        codes = np.zeros(len(sparse.row_start) - 1, np.uint8)
+        codes[sparse.column_rows[own]] = sparse.column_bytes[own]
+    else:
+        codes = layout.columns[feature["slot"]]
     if default < 0:
         return codes
     n = int(feature["n_codes"]) + int(feature["has_missing"])
@@ -58,6 +65,7 @@ def test_codes_can_be_read_back(seed, n_rows, n_columns):
         np.testing.assert_array_equal(codes_of(layout, f), column.codes)
     assert (slots["n_bins"] <= 256).all()
     ends = slots["offset"] + slots["n_bins"]
+    ends[len(layout.columns) :] -= 1  # byte 0 of what is held by entries has no bin
     used = slots["n_bins"] > 0
     assert (slots["offset"][used][1:] >= ends[used][:-1]).all()
 
@@ -103,21 +111,58 @@ def test_sharing_changes_no_bit(options, monkeypatch):
         np.testing.assert_array_equal(model.predict(rows), prediction)
 
 
+@pytest.mark.parametrize("n", [1, 7, 8, 1003])
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.6, 1.0])
+def test_entries_of_a_column(n, share):
+    rng = np.random.default_rng(n)
+    codes = np.where(rng.random(n) < share, rng.integers(0, 5, n), 2).astype(np.uint8)
+    rows, others = np.empty(n, np.uint32), np.empty(n, np.uint8)
+    count = kernels.list_entries(codes, 2, rows, others)
+    np.testing.assert_array_equal(rows[:count], np.flatnonzero(codes != 2))
+    np.testing.assert_array_equal(others[:count], codes[codes != 2])
+
+
 def test_bundle_kernels():
     rng = np.random.default_rng(0)
     n = 10_000
-    column = (rng.random(n) < 0.01).astype(np.uint8) * 3
-    bundles = [(rng.random(n) < share).astype(np.uint8) for share in (0.5, 0.01)]
-    bundles += [np.where(column > 0, 0, 5).astype(np.uint8)]
-    meets = [bool(((b != 0) & (column != 0)).any()) for b in bundles]
-    assert kernels.find_bundle(column, 0, bundles) == meets.index(False)
-    assert kernels.find_bundle(column, 3, bundles[:1]) == -1
-    assert kernels.find_bundle(column, 0, []) == -1
-    bytes_of = np.zeros(256, np.uint8)
-    bytes_of[3] = 200
-    expected = np.where(column > 0, 200, bundles[2])
-    kernels.join_bundle(column, bytes_of, bundles[2])
-    np.testing.assert_array_equal(bundles[2], expected)
+    is_taken = rng.random((64, n)) < 0.3
+    rows = np.flatnonzero(rng.random(n) < 0.01).astype(np.uint32)
+    room = np.full(64, 9, np.int32)
+    occupied = np.zeros(n, np.uint64)
+    is_taken[[20, 30, 63]] = False
+    for k, taken in enumerate(is_taken):
+        kernels.mark_bundle(np.flatnonzero(taken).astype(np.uint32), occupied, k, True)
+    assert kernels.find_bundle(rows, occupied, room, 9) == 20
+    room[20] = 8
+    assert kernels.find_bundle(rows, occupied, room, 9) == 30
+    kernels.mark_bundle(rows[-1:], occupied, 30, True)
+    assert kernels.find_bundle(rows, occupied, room, 9) == 63
+    kernels.mark_bundle(rows, occupied, 63, True)
+    assert kernels.find_bundle(rows, occupied, room, 9) == -1
+    kernels.mark_bundle(rows, occupied, 63, False)
+    assert kernels.find_bundle(rows, occupied, room, 9) == 63
+    assert kernels.find_bundle(rows, occupied, room, 10) == -1
+    bytes_of = rng.integers(0, 256, 256, dtype=np.uint8)
+    others = rng.integers(0, 256, len(rows), dtype=np.uint8)
+    column = np.arange(n).astype(np.uint8)
+    expected = column.copy()
+    expected[rows] = bytes_of[others]
+    kernels.write_bytes(rows, others, bytes_of, column)
+    np.testing.assert_array_equal(column, expected)
+
+
+def test_more_bundles_than_are_tried():
+    # Columns that meet their next one: no two of them share a byte.
+    n = 200
+    X = np.zeros((2000, n))
+    for f in range(n):
+        X[10 * f : 10 * f + 12, f] = 1 + f
+    X[-1] = 1
+    table = EncodedTable.from_data(X, max_bins=255)
+    layout = tiles.make_layout(table)
+    assert len(set(layout.features["slot"])) == n
+    for f, column in enumerate(table.columns):
+        np.testing.assert_array_equal(codes_of(layout, f), column.codes)
 
 
 @pytest.mark.parametrize("n_tiles", [1, 2, 3, 8, 9, 13])

@@ -29,6 +29,7 @@ class Booster:
         tile_start: NDArray[np.int32],
         columns: list[NDArray[np.uint8] | None],
         groups: NDArray[np.uint8],
+        sparse: Any,
         limits: tuple[Any, ...],
         learning_rate: float,
         n_pool: int,

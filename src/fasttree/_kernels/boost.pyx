@@ -23,6 +23,7 @@ from fasttree._kernels.leaf_split cimport Feature, GradientSplit, ScanSpace
 from fasttree._kernels.objective cimport BLOCK, BlockSums
 from fasttree._kernels.random cimport mix
 from fasttree._kernels.ranking cimport RANK_ARRAYS
+from fasttree._kernels.sparse_cells cimport SparseTable, SpreadColumn
 from fasttree._kernels.team cimport close_team, help, open_team, share
 
 NODE_FIELDS = [
@@ -115,6 +116,7 @@ cdef class Booster:
         const int32_t[::1] tile_start,
         list columns,                  # uint8 (n_rows,) of each slot, or None
         const uint8_t[:, ::1] groups,  # (n_groups, n_features) or (0, n_features)
+        object sparse,                 # a SparseFeatures
         tuple limits,                  # as in Limits
         double learning_rate,
         int64_t n_pool,
@@ -136,11 +138,12 @@ cdef class Booster:
         self.n_pool = n_pool
         self.owned = [
             slots.base, features.base, tile_features.base, tile_start.base,
-            groups.base, columns,
+            groups.base, columns, sparse,
         ]
         e.n_rows = n_rows
         e.n_features = features.shape[0] // sizeof(Feature)
-        e.n_tiles = tile_start.shape[0] - 1
+        e.n_tiles = len(columns) // TILE_COLUMNS
+        e.n_scans = tile_start.shape[0] - 1
         e.n_panels = n_chunks(e.n_tiles, PANEL_TILES)
         e.last_width = 1
         while e.last_width < e.n_tiles - (e.n_panels - 1) * PANEL_TILES:
@@ -150,11 +153,14 @@ cdef class Booster:
         e.features = <const Feature*>&features[0]
         e.tile_features = &tile_features[0]
         e.tile_start = &tile_start[0]
-        e.n_cells = e.n_slots = 0
+        e.tile_cells = e.n_slots = 0
         for i in range(TILE_COLUMNS * e.n_tiles):
             if e.slots[i].n_bins:
                 e.n_slots = i + 1
-                e.n_cells = max(e.n_cells, e.slots[i].offset + e.slots[i].n_bins)
+                e.tile_cells = max(
+                    e.tile_cells, e.slots[i].offset + e.slots[i].n_bins)
+        self.hold_sparse(sparse, n_workers)
+        e.n_cells = e.tile_cells + e.sparse.n_cells
         e.columns = <const uint8_t**>self.new(len(columns) * sizeof(void*), True)
         for i in range(len(columns)):
             if columns[i] is not None:
@@ -198,10 +204,49 @@ cdef class Booster:
         e.live = <uint8_t*>self.new(max_leaves * e.n_groups, True)
         e.shuffled = <int32_t*>self.new(e.n_features * sizeof(int32_t), True)
         e.found = <GradientSplit*>self.new(
-            2 * e.n_tiles * sizeof(GradientSplit), True)
+            2 * e.n_scans * sizeof(GradientSplit), True)
         # fit_values makes blocks larger until their sums fit, but keeps one.
         e.leaf_sums = <double*>self.new(
             max(MAX_REFIT_CELLS, 2 * max_leaves) * sizeof(double), False)
+
+    cdef int hold_sparse(self, object sparse, int n_workers) except -1:
+        """Take the columns that are held by their entries."""
+        cdef Engine* e = &self.engine
+        cdef SparseTable* table = &e.sparse
+        cdef int64_t i, b, n_bytes
+        cdef const uint32_t[::1] cell = sparse.cell
+        cdef const int64_t[::1] column_start = sparse.column_start
+        cdef const uint32_t[::1] column_rows = sparse.column_rows
+        cdef const uint8_t[::1] column_bytes = sparse.column_bytes
+        cdef const int64_t[::1] row_start = sparse.row_start
+        cdef const uint32_t[::1] row_cells = sparse.row_cells
+        cdef uint32_t* column_of
+        table.n_columns = len(sparse)
+        table.n_cells = sparse.n_cells
+        table.cell = &cell[0]
+        table.column_start = &column_start[0]
+        table.column_rows = &column_rows[0]
+        table.column_bytes = &column_bytes[0]
+        table.row_start = &row_start[0]
+        table.row_cells = &row_cells[0]
+        column_of = <uint32_t*>self.new(table.n_cells * sizeof(uint32_t), True)
+        for i in range(table.n_columns):
+            for b in range(cell[i], cell[i + 1]):
+                column_of[b + 1] = <uint32_t>i
+        table.column_of = column_of
+        n_bytes = table.n_cells * sizeof(uint64_t)
+        e.sparse_bins = <uint64_t*>self.new(n_workers * n_bytes, True)
+        e.sparse_dirty = <uint8_t*>self.new(n_workers, True)
+        for i in range(2):
+            e.sparse_counts[i] = <uint32_t*>self.new(
+                table.n_cells * sizeof(uint32_t), False)
+        e.row_bytes = <uint8_t*>self.new(n_workers * table.n_columns, True)
+        e.spread = <SpreadColumn*>self.new(n_workers * sizeof(SpreadColumn), True)
+        for i in range(n_workers):
+            e.spread[i].column = -1
+            if table.n_columns:
+                e.spread[i].bytes = <uint8_t*>self.new(self.n_rows, True)
+        return 0
 
     cdef void* new(self, int64_t n_bytes, bint zeroed) except NULL:
         """Return memory that lives as long as the booster."""

@@ -10,6 +10,7 @@ from fasttree._kernels.leaf_split cimport (
     Feature, GradientSplit, LeafView, Regularization, ScanSpace
 )
 from fasttree._kernels.objective cimport BlockSums
+from fasttree._kernels.sparse_cells cimport SparseTable, SpreadColumn, spread_column
 from fasttree._kernels.team cimport Team
 
 cdef enum:
@@ -81,15 +82,18 @@ cdef struct Engine:
     int64_t n_features
     int64_t n_tiles
     int64_t n_slots            # those behind have no column
-    int64_t n_cells            # bins of all slots
+    int64_t n_cells            # bins of all slots, cells of all entries
     int64_t n_panels
     int64_t last_width         # tiles of a row of the last panel, the others have 8
     const uint64_t* tiles      # panels of (n_rows, width)
     const uint8_t** columns    # (8 * n_tiles,) codes of each slot, (n_rows,)
     const Slot* slots          # (8 * n_tiles,)
     const Feature* features
-    const int32_t* tile_features   # features by tile
-    const int32_t* tile_start      # (n_tiles + 1,)
+    const int32_t* tile_features   # features by tile, then those held by entries
+    const int32_t* tile_start      # (n_scans + 1,)
+    SparseTable sparse
+    int64_t n_scans            # tiles, and groups of columns held by their entries
+    int64_t tile_cells         # bins of the tiles' slots; the entries' cells follow
     # The rows of this tree.
     int64_t n_work
     const uint32_t* sample     # (n_work,), NULL: all rows
@@ -117,6 +121,11 @@ cdef struct Engine:
     ScanSpace* spaces
     uint64_t* bins             # (n_workers, 8 * n_panels, 8, 256), zero between uses
     uint8_t* dirty             # (n_workers, n_panels)
+    uint64_t* sparse_bins      # (n_workers, sparse.n_cells), zero between uses
+    uint8_t* sparse_dirty      # (n_workers,)
+    uint32_t* sparse_counts[2] # (sparse.n_cells,) of the two children
+    SpreadColumn* spread       # (n_workers,)
+    uint8_t* row_bytes         # (n_workers, sparse.n_columns), zero between uses
     int64_t n_parts            # chunks of the rows that are counted
     int64_t tiles_of_chunk     # where they are not divided
     # Interaction constraints: groups by feature, and each leaf's live groups.
@@ -138,7 +147,7 @@ cdef struct Engine:
     uint8_t table[256]
     int64_t to_left
     int64_t to_right
-    GradientSplit* found       # (2, n_tiles)
+    GradientSplit* found       # (2, n_scans)
     # Leaf values.
     double learning_rate
     double* leaf_sums          # (n_blocks, n_leaves, 2)
@@ -159,3 +168,13 @@ cdef inline LeafView view_of(const Engine* e, const Leaf* leaf) noexcept nogil:
     view.low = leaf.low
     view.high = leaf.high
     return view
+
+
+cdef inline const uint8_t* column_of(
+    const Engine* e, int32_t slot, SpreadColumn* spread
+) noexcept nogil:
+    """Return the bytes of a slot by row, valid until the next call."""
+    cdef int64_t column = slot - 8 * e.n_tiles
+    if column < 0:
+        return e.columns[slot]
+    return spread_column(spread, &e.sparse, column)

@@ -9,6 +9,7 @@ from fasttree._kernels.boost_engine cimport (
 from fasttree._kernels.gradient_histogram cimport LOOK_AHEAD, PANEL_TILES
 from fasttree._kernels.histogram cimport fasttree_prefetch
 from fasttree._kernels.objective cimport BLOCK, round_block, sum_block
+from fasttree._kernels.sparse_cells cimport spread_row
 
 
 cdef inline void sum_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
@@ -136,21 +137,25 @@ cdef inline void move_rows(Engine* e) noexcept nogil:
 
 
 cdef inline int32_t find_leaf(
-    const Node* nodes, const uint64_t* tiles, int64_t n_rows, int64_t n_panels,
-    int64_t last_width, int64_t row
+    const Engine* e, const uint8_t* sparse, int64_t row
 ) noexcept nogil:
-    cdef const Node* node = nodes
+    """Return the number of a row's leaf; `sparse` are its bytes of those columns."""
+    cdef const Node* node = e.nodes
     cdef uint64_t code
     cdef int64_t panel, width
     while node.left >= 0:
-        panel = node.slot >> 6
-        width = last_width if panel == n_panels - 1 else <int64_t>PANEL_TILES
-        code = tiles[panel * PANEL_TILES * n_rows + row * width + (node.slot >> 3 & 7)]
-        code = code >> (8 * (node.slot & 7)) & 255
-        if node.set[code >> 6] >> (code & 63) & 1:
-            node = nodes + node.left
+        if node.slot >= 8 * e.n_tiles:
+            code = sparse[node.slot - 8 * e.n_tiles]
         else:
-            node = nodes + node.right
+            panel = node.slot >> 6
+            width = e.last_width if panel == e.n_panels - 1 else <int64_t>PANEL_TILES
+            code = e.tiles[panel * PANEL_TILES * e.n_rows + row * width
+                           + (node.slot >> 3 & 7)]
+            code = code >> (8 * (node.slot & 7)) & 255
+        if node.set[code >> 6] >> (code & 63) & 1:
+            node = e.nodes + node.left
+        else:
+            node = e.nodes + node.right
     return node.leaf
 
 
@@ -159,9 +164,11 @@ cdef inline void walk_chunk(void* context, int64_t chunk, int worker) noexcept n
     cdef Engine* e = <Engine*>context
     cdef int64_t start = chunk * ROW_BLOCK, stop = min(start + ROW_BLOCK, e.n_rows)
     cdef int64_t i
+    cdef uint8_t* sparse = e.row_bytes + worker * e.sparse.n_columns
     for i in range(start, stop):
-        e.leaf_of[i] = <uint16_t>find_leaf(
-            e.nodes, e.tiles, e.n_rows, e.n_panels, e.last_width, i)
+        spread_row(&e.sparse, i, sparse, True)
+        e.leaf_of[i] = <uint16_t>find_leaf(e, sparse, i)
+        spread_row(&e.sparse, i, sparse, False)
 
 
 cdef inline void mark_chunk(void* context, int64_t leaf, int worker) noexcept nogil:

@@ -8,16 +8,17 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fasttree._kernels.boost_engine cimport (
-    FEW_ROWS, MANY_ROWS, PART_ROWS, Engine, Leaf, Slot, n_chunks, view_of
+    FEW_ROWS, MANY_ROWS, PART_ROWS, Engine, Leaf, Slot, column_of, n_chunks, view_of
 )
 from fasttree._kernels.gradient_histogram cimport (
     PANEL_TILES, TILE_BINS, TILE_COLUMNS, sum_gradients
 )
 from fasttree._kernels.leaf_split cimport (
     GradientSplit, LeafView, Regularization, ScanSpace, clear_split, has_rows,
-    is_better, own_score, scan_categorical, scan_numeric
+    is_better, is_sure, own_score, scan_categorical, scan_numeric
 )
 from fasttree._kernels.random cimport draw_below
+from fasttree._kernels.sparse_cells cimport add_entries, count_entries, scan_sparse
 from fasttree._kernels.team cimport share
 
 
@@ -37,12 +38,12 @@ cdef inline void scan_tile(
             continue
         if e.features[f].categorical:
             scan_categorical(
-                e.columns, e.features + f, f,
+                e.columns[e.features[f].slot], e.features + f, f,
                 cells + e.slots[e.features[f].slot].offset, &view, own, &e.reg, counts,
                 space, best)
         else:
             scan_numeric(
-                e.columns, e.features + f, f,
+                e.columns[e.features[f].slot], e.features + f, f,
                 cells + e.slots[e.features[f].slot].offset, &view, own, &e.reg, counts,
                 space, best)
 
@@ -122,7 +123,7 @@ cdef inline void scan_children(
                   e.small.n < FEW_ROWS, space, e.found + tile)
     if e.scan_large:
         scan_tile(e, tile, large, e.large, e.mask[1] if e.masked else NULL,
-                  e.large.n < FEW_ROWS, space, e.found + e.n_tiles + tile)
+                  e.large.n < FEW_ROWS, space, e.found + e.n_scans + tile)
 
 
 cdef inline void split_chunk(void* context, int64_t tile, int worker) noexcept nogil:
@@ -187,6 +188,87 @@ cdef inline void tiles_chunk(void* context, int64_t chunk, int worker) noexcept 
             if e.keep_large:
                 subtract(e, tile + t, large, small)
         scan_children(e, tile + t, small, large, space)
+
+
+cdef inline void scan_group(
+    const Engine* e, int64_t group, const uint64_t* cells, const Leaf* leaf,
+    const uint8_t* mask, const uint32_t* counts, ScanSpace* space, GradientSplit* best
+) noexcept nogil:
+    """Find the best split of a group of columns that are held by their entries."""
+    cdef LeafView view = view_of(e, leaf)
+    cdef int64_t start = e.tile_start[group] - e.tile_start[e.n_tiles]
+    cdef int64_t stop = e.tile_start[group + 1] - e.tile_start[e.n_tiles]
+    clear_split(best)
+    scan_sparse(
+        &e.sparse, start, stop, e.features, e.tile_features + e.tile_start[group], mask,
+        cells + e.tile_cells, counts, &view, own_score(&view, &e.reg), &e.reg, space,
+        best)
+
+
+cdef inline void entries_chunk(void* context, int64_t part, int worker) noexcept nogil:
+    """Add a part of the small child's rows to the cells of their entries."""
+    cdef Engine* e = <Engine*>context
+    cdef const Leaf* leaf = e.small
+    cdef int64_t rows = (leaf.n + e.n_parts - 1) // e.n_parts
+    cdef int64_t start = min(part * rows, leaf.n), stop = min(start + rows, leaf.n)
+    e.sparse_dirty[worker] = 1
+    add_entries(
+        &e.sparse, NULL if leaf.in_order else e.rows[leaf.buffer] + leaf.begin + start,
+        e.stat[leaf.buffer] + leaf.begin + start, start, stop - start,
+        e.sparse_bins + worker * e.sparse.n_cells)
+
+
+cdef inline void sparse_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
+    """Add up the workers' cells of a group of columns, and scan the children there."""
+    cdef Engine* e = <Engine*>context
+    cdef int64_t group = e.n_tiles + chunk, b, other
+    cdef int64_t base = e.tile_start[e.n_tiles]
+    cdef int64_t start = e.sparse.cell[e.tile_start[group] - base] + 1
+    cdef int64_t stop = e.sparse.cell[e.tile_start[group + 1] - base] + 1
+    cdef uint64_t* small = e.pool + e.small.cells * e.n_cells
+    cdef uint64_t* large = NULL
+    cdef uint64_t* sums = small + e.tile_cells
+    cdef uint64_t* bins
+    cdef bint first = True
+    for other in range(e.team.n_workers):
+        if e.sparse_dirty[other]:
+            bins = e.sparse_bins + other * e.sparse.n_cells
+            if first:
+                memcpy(sums + start, bins + start, (stop - start) * sizeof(uint64_t))
+            else:
+                for b in range(start, stop):
+                    sums[b] += bins[b]
+            memset(bins + start, 0, (stop - start) * sizeof(uint64_t))
+            first = False
+    if e.keep_large:
+        large = e.pool + e.large.cells * e.n_cells
+        for b in range(start, stop):
+            large[e.tile_cells + b] -= sums[b]
+    if e.scan_small:
+        scan_group(e, group, small, e.small, e.mask[0] if e.masked else NULL,
+                   e.sparse_counts[0] if e.small.n < FEW_ROWS else NULL,
+                   e.spaces + worker, e.found + group)
+    if e.scan_large:
+        scan_group(e, group, large, e.large, e.mask[1] if e.masked else NULL,
+                   e.sparse_counts[1] if e.large.n < FEW_ROWS else NULL,
+                   e.spaces + worker, e.found + e.n_scans + group)
+
+
+cdef inline void count_and_scan_sparse(Engine* e) noexcept nogil:
+    """Do what count_and_scan does for the columns that are held by their entries."""
+    cdef LeafView view
+    if e.scan_small and e.small.n < FEW_ROWS:
+        view = view_of(e, e.small)
+        count_entries(&e.sparse, view.rows, view.n, e.sparse_counts[0])
+    if e.scan_large and e.large.n < FEW_ROWS:
+        view = view_of(e, e.large)
+        count_entries(&e.sparse, view.rows, view.n, e.sparse_counts[1])
+    e.n_parts = 1
+    if e.small.n >= MANY_ROWS:
+        e.n_parts = min(e.small.n // PART_ROWS, 4 * e.team.n_workers)
+    share(&e.team, e.n_parts, entries_chunk, e)
+    share(&e.team, e.n_scans - e.n_tiles, sparse_chunk, e)
+    memset(e.sparse_dirty, 0, e.team.n_workers)
 
 
 cdef inline void choose_features(Engine* e, const Leaf* leaf, uint8_t* mask) noexcept nogil:
@@ -274,15 +356,16 @@ cdef inline void take_place(Engine* e, Leaf* leaf) noexcept nogil:
 
 cdef inline void keep_best(Engine* e, Leaf* leaf, int child) noexcept nogil:
     """Reduce the tiles' best splits to the leaf's, and queue it if there is one."""
-    cdef GradientSplit* found = e.found + child * e.n_tiles
+    cdef GradientSplit* found = e.found + child * e.n_scans
     cdef const uint8_t* mask = e.mask[child] if e.masked else NULL
     cdef int64_t tile, best
     cdef LeafView view = view_of(e, leaf)
     cdef double gain
     cdef const Regularization* reg = &e.reg
+    cdef bint counted = leaf.n < FEW_ROWS
     while True:
         best = 0
-        for tile in range(1, e.n_tiles):
+        for tile in range(1, e.n_scans):
             if found[tile].feature >= 0 and is_better(
                     found[tile].score, found[tile].feature, found + best):
                 best = tile
@@ -290,11 +373,20 @@ cdef inline void keep_best(Engine* e, Leaf* leaf, int child) noexcept nogil:
         if leaf.split.feature < 0:
             release(e, leaf)
             return
-        if has_rows(e.columns, e.features + leaf.split.feature, &leaf.split, &view,
-                    reg, e.spaces[0].counts):
+        if is_sure(leaf.split.left, leaf.sums, reg) or has_rows(
+                column_of(e, e.features[leaf.split.feature].slot, e.spread),
+                e.features + leaf.split.feature, &leaf.split, &view, reg,
+                e.spaces[0].counts):
             break
-        scan_tile(e, best, e.pool + leaf.cells * e.n_cells, leaf, mask, True,
-                  e.spaces, found + best)
+        if best < e.n_tiles:
+            scan_tile(e, best, e.pool + leaf.cells * e.n_cells, leaf, mask, True,
+                      e.spaces, found + best)
+            continue
+        if not counted:
+            count_entries(&e.sparse, view.rows, view.n, e.sparse_counts[child])
+            counted = True
+        scan_group(e, best, e.pool + leaf.cells * e.n_cells, leaf, mask,
+                   e.sparse_counts[child], e.spaces, found + best)
     gain = ((leaf.split.score - own_score(&view, reg)) * reg.gradient_unit
             * reg.gradient_unit / reg.hessian_unit)
     if gain <= 0.0:
@@ -332,6 +424,8 @@ cdef inline void count_and_scan(Engine* e) noexcept nogil:
                 n_chunks(e.n_tiles, e.tiles_of_chunk) < 2 * e.team.n_workers):
             e.tiles_of_chunk //= 2
         share(&e.team, n_chunks(e.n_tiles, e.tiles_of_chunk), tiles_chunk, e)
+    if e.sparse.n_columns:
+        count_and_scan_sparse(e)
     if e.scan_small:
         keep_best(e, e.small, 0)
     else:

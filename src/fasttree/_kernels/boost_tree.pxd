@@ -10,7 +10,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fasttree._kernels.boost_engine cimport (
-    MAX_REFIT_CELLS, MOVE_BLOCK, ROW_BLOCK, Engine, Leaf, Limits, Node, n_chunks, view_of
+    MAX_REFIT_CELLS, MOVE_BLOCK, ROW_BLOCK, Engine, Leaf, Limits, Node, column_of,
+    n_chunks, view_of
 )
 from fasttree._kernels.boost_rows cimport (
     mark_chunk, move_chunk, move_rows, refit_chunk, round_chunk, side_chunk, sum_chunk,
@@ -205,7 +206,7 @@ cdef inline void split_leaf(Engine* e, int32_t at) noexcept nogil:
     cdef bint wants_large
     e.parent = left[0]
     fill_table(e, &e.parent.split, e.parent.split.missing_left)
-    e.split_column = e.columns[feature.slot]
+    e.split_column = column_of(e, feature.slot, e.spread)
     e.move_stat = not is_last
     if e.team.n_workers == 1 or blocks == 1:
         move_rows(e)

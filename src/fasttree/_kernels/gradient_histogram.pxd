@@ -35,7 +35,7 @@ cdef extern from *:
 
     /* Copy `taken` tiles of m rows tile by tile. Four rows at a time are transposed in
        registers; `taken` and whether there are `rows` are constants. */
-    static inline void fasttree_transpose(
+    static inline void fasttree_part_tiles(
         const int taken, int64_t width, const uint64_t* panel, const uint32_t* rows,
         int64_t m, uint64_t* block
     ) {
@@ -61,15 +61,15 @@ cdef extern from *:
         int64_t m, uint64_t* block
     ) {
         if (rows == NULL) {
-            if (taken == 8) fasttree_transpose(8, 8, panel, NULL, m, block);
-            else if (taken == 4) fasttree_transpose(4, width, panel, NULL, m, block);
-            else if (taken == 2) fasttree_transpose(2, width, panel, NULL, m, block);
-            else fasttree_transpose(1, width, panel, NULL, m, block);
+            if (taken == 8) fasttree_part_tiles(8, 8, panel, NULL, m, block);
+            else if (taken == 4) fasttree_part_tiles(4, width, panel, NULL, m, block);
+            else if (taken == 2) fasttree_part_tiles(2, width, panel, NULL, m, block);
+            else fasttree_part_tiles(1, width, panel, NULL, m, block);
         } else {
-            if (taken == 8) fasttree_transpose(8, 8, panel, rows, m, block);
-            else if (taken == 4) fasttree_transpose(4, width, panel, rows, m, block);
-            else if (taken == 2) fasttree_transpose(2, width, panel, rows, m, block);
-            else fasttree_transpose(1, width, panel, rows, m, block);
+            if (taken == 8) fasttree_part_tiles(8, 8, panel, rows, m, block);
+            else if (taken == 4) fasttree_part_tiles(4, width, panel, rows, m, block);
+            else if (taken == 2) fasttree_part_tiles(2, width, panel, rows, m, block);
+            else fasttree_part_tiles(1, width, panel, rows, m, block);
         }
     }
 

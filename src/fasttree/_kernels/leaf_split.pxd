@@ -259,14 +259,12 @@ cdef inline bint is_sure(
 
 
 cdef inline bint has_rows(
-    const uint8_t* const* columns, const Feature* feature, const GradientSplit* split,
+    const uint8_t* column, const Feature* feature, const GradientSplit* split,
     const LeafView* leaf, const Regularization* reg, uint32_t* counts
 ) noexcept nogil:
-    """Whether both sides of a split have min_samples_leaf rows; counts if need be."""
+    """Count whether both sides of a split have min_samples_leaf rows."""
     cdef int64_t b, left = 0
-    if is_sure(split.left, leaf.sums, reg):
-        return True
-    count_codes(feature, columns, leaf, counts)
+    count_codes(feature, column, leaf, counts)
     if split.categorical:
         for b in range(feature.n_codes + feature.has_missing):
             if split.set[b >> 6] >> (b & 63) & 1:
@@ -299,14 +297,16 @@ cdef inline const uint64_t* feature_cells(
 
 
 cdef inline void count_codes(
-    const Feature* feature, const uint8_t* const* columns,
-    const LeafView* leaf, uint32_t* counts
+    const Feature* feature, const uint8_t* column, const LeafView* leaf,
+    uint32_t* counts
 ) noexcept nogil:
-    """Count the leaf's rows of each code of a feature."""
+    """Count the leaf's rows of each code of a feature; without a column they are."""
     cdef int64_t b, n = feature.n_codes + feature.has_missing
     cdef int64_t d = feature.default_code
     cdef uint32_t rest
-    count_rows(columns[feature.slot], leaf.rows, leaf.n, counts)
+    if column == NULL:
+        return
+    count_rows(column, leaf.rows, leaf.n, counts)
     if d < 0:
         return
     # In place: code b stands at or after b.
@@ -351,7 +351,7 @@ cdef inline void find_range(
 
 
 cdef inline void scan_numeric(
-    const uint8_t* const* columns, const Feature* feature, int32_t number,
+    const uint8_t* column, const Feature* feature, int32_t number,
     const uint64_t* bins, const LeafView* leaf, double own,
     const Regularization* reg, bint counts, ScanSpace* space, GradientSplit* best
 ) noexcept nogil:
@@ -377,7 +377,7 @@ cdef inline void scan_numeric(
     while first < n_codes - 1 and cells[first] == 0:
         first += 1
     if counted:
-        count_codes(feature, columns, leaf, space.counts)
+        count_codes(feature, column, leaf, space.counts)
     for direction in range(n_directions):
         start[direction] = first
         stop[direction] = n_codes
@@ -412,7 +412,7 @@ cdef inline void scan_numeric(
         left += cells[b]
     if counts and not counted and not is_sure(left, leaf.sums, reg):
         # Count, and try again among the splits that leave rows enough.
-        count_codes(feature, columns, leaf, space.counts)
+        count_codes(feature, column, leaf, space.counts)
         top = floor
         at = -1
         for direction in range(n_directions):
@@ -493,7 +493,7 @@ cdef inline void estimate_counts(
 
 
 cdef inline void scan_categorical(
-    const uint8_t* const* columns, const Feature* feature, int32_t number,
+    const uint8_t* column, const Feature* feature, int32_t number,
     const uint64_t* cells, const LeafView* leaf, double own,
     const Regularization* reg, bint counts, ScanSpace* space, GradientSplit* best
 ) noexcept nogil:
@@ -518,7 +518,7 @@ cdef inline void scan_categorical(
     if (counts and best.feature == number
             and not is_sure(best.left, leaf.sums, reg)):
         best[0] = before
-        count_codes(feature, columns, leaf, space.counts)
+        count_codes(feature, column, leaf, space.counts)
         try_sets(feature, number, cells, leaf, own, reg, space, best)
 
 

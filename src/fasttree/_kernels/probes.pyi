@@ -57,3 +57,14 @@ def interleave_eight(
     stop: int,
     out: NDArray[np.uint8],
 ) -> None: ...
+def sum_entries(
+    sparse: Any,
+    rows: NDArray[np.uint32] | None,
+    sums: NDArray[np.uint64],
+    first: int,
+    cells: NDArray[np.uint64],
+    counts: NDArray[np.uint32],
+) -> None: ...
+def spread_columns(
+    sparse: Any, columns: NDArray[np.int64], out: NDArray[np.uint8]
+) -> None: ...

@@ -21,6 +21,9 @@ from fasttree._kernels.flags cimport gather_flags
 from fasttree._kernels.few_rows cimport RANKED_ROWS, sort_few
 from fasttree._kernels.partition cimport keep_entries, partition_entries
 from fasttree._kernels.prefixes cimport count_column, pair_values
+from fasttree._kernels.sparse_cells cimport (
+    SparseTable, SpreadColumn, add_entries, count_entries, spread_column
+)
 from fasttree._kernels.transpose cimport interleave_bytes
 from fasttree._kernels.types cimport BINARY, CLASSES, Limits, NodeStat, Target
 
@@ -241,3 +244,50 @@ def interleave_eight(list columns, int64_t start, int64_t stop, uint8_t[:, ::1] 
             column = columns[j]
             eight[j] = &column[0]
     interleave_bytes(eight, start, stop, out.shape[1], &out[0, 0])
+
+
+cdef int read_sparse(SparseTable* table, object sparse) except -1:
+    cdef const uint32_t[::1] cell = sparse.cell
+    cdef const int64_t[::1] column_start = sparse.column_start
+    cdef const uint32_t[::1] column_rows = sparse.column_rows
+    cdef const uint8_t[::1] column_bytes = sparse.column_bytes
+    cdef const int64_t[::1] row_start = sparse.row_start
+    cdef const uint32_t[::1] row_cells = sparse.row_cells
+    table.n_columns = cell.shape[0] - 1
+    table.n_cells = sparse.n_cells
+    table.cell = &cell[0]
+    table.column_start = &column_start[0]
+    table.column_rows = &column_rows[0]
+    table.column_bytes = &column_bytes[0]
+    table.row_start = &row_start[0]
+    table.row_cells = &row_cells[0]
+    return 0
+
+
+def sum_entries(
+    object sparse, const uint32_t[::1] rows, const uint64_t[::1] sums, int64_t first,
+    uint64_t[::1] cells, uint32_t[::1] counts
+):
+    """Add rows of sparse columns to cells, and count them; `rows` may be None."""
+    cdef SparseTable table
+    cdef int64_t n = sums.shape[0]
+    cdef const uint32_t* at = NULL if rows is None else &rows[0]
+    read_sparse(&table, sparse)
+    add_entries(&table, at, &sums[0], first, n, &cells[0])
+    count_entries(&table, at, first + n if rows is None else n, &counts[0])
+
+
+def spread_columns(object sparse, const int64_t[::1] columns, uint8_t[:, ::1] out):
+    """Write the bytes by row of one sparse column after another."""
+    cdef SparseTable table
+    cdef SpreadColumn spread
+    cdef uint8_t[::1] bytes_ = np.zeros(out.shape[1], np.uint8)
+    cdef int64_t i, k
+    cdef const uint8_t* column
+    read_sparse(&table, sparse)
+    spread.bytes = &bytes_[0]
+    spread.column = -1
+    for k in range(columns.shape[0]):
+        column = spread_column(&spread, &table, columns[k])
+        for i in range(out.shape[1]):
+            out[k, i] = column[i]

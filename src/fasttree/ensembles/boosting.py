@@ -31,6 +31,9 @@ SERIAL_BELOW = 200_000
 #: Bytes that the sums of open leaves may take; leaves without them are counted anew.
 POOL_BYTES = 1 << 29
 
+#: Columns held by their entries whose splits are looked for at once.
+SPARSE_GROUP = 256
+
 #: A leaf's number takes 16 bits.
 MAX_LEAVES = 65535
 
@@ -91,10 +94,10 @@ class Boosting:
         self._sample: NDArray[np.uint32] | None = None
         features = layout.features.copy()
         features["monotonic"] = monotonic
-        tile = features["slot"] // TILE
-        tile_features = np.argsort(tile, kind="stable").astype(np.int32)
+        scan, n_scans = scan_groups(layout)
+        tile_features = np.argsort(scan, kind="stable").astype(np.int32)
         tile_start = np.searchsorted(
-            tile[tile_features], np.arange(layout.n_tiles + 1)
+            scan[tile_features], np.arange(n_scans + 1)
         ).astype(np.int32)
         max_leaves = max(1, min(params.max_leaves, MAX_LEAVES, n_rows))
         n_cells = int((layout.slots["offset"] + layout.slots["n_bins"]).max())
@@ -107,6 +110,7 @@ class Boosting:
             tile_start,
             layout.columns,
             groups,
+            layout.sparse,
             (
                 max_leaves,
                 params.max_depth,
@@ -186,6 +190,18 @@ class Boosting:
 
         threads.run(take_part, [()] * self.n_threads, self.n_threads)
         return results[0]
+
+
+def scan_groups(layout: Layout) -> tuple[NDArray[np.int64], int]:
+    """Return which features are looked at together, and the number of groups.
+
+    They are those of a tile, and so many neighbours of the columns that are held by
+    their entries.
+    """
+    slot = layout.features["slot"].astype(np.int64)
+    behind = slot - TILE * layout.n_tiles
+    group = np.where(behind < 0, slot // TILE, layout.n_tiles + behind // SPARSE_GROUP)
+    return group, layout.n_tiles + -(-len(layout.sparse) // SPARSE_GROUP)
 
 
 def draw_key(seed: int, number: int) -> int:

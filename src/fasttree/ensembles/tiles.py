@@ -1,4 +1,8 @@
-"""A table's codes as boosting reads them: a byte a column, or a byte for several."""
+"""A table's codes as boosting reads them: a byte a column, a byte for several, or rows.
+
+Columns that have one code in most rows share a byte where they never meet. Those that
+meet others are held by their other codes alone (`sparse_features`).
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,14 @@ import numpy as np
 
 from fasttree import threads
 from fasttree._kernels import tiles as kernels
+from fasttree.ensembles.sparse_features import SparseFeatures
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fasttree.data.encoding import Column
     from fasttree.data.table import EncodedTable
+    from fasttree.ensembles.sparse_features import Entries
 
 #: Codes of a column, missing ones not counted: a code is a byte.
 MAX_CODES = 255
@@ -26,8 +32,15 @@ DEFAULT_SHARE = 0.5
 #: Rows that are looked at for that.
 SAMPLE_ROWS = 1024
 
-#: Bundles that are tried, the latest ones.
-MAX_TRIED = 100
+#: Bundles that are tried, the latest ones: a bit each.
+MAX_TRIED = 64
+
+#: A byte with something else than defaults in less of the rows may be held sparse.
+SPARSE_SHARE = 0.25
+
+#: What counting an entry and a row of sparse columns costs, in bytes of a row.
+ENTRY_COST = 1.5
+ROW_COST = 8.0
 
 TILE = 8
 PANEL = 8
@@ -55,9 +68,11 @@ class Layout:
     Attributes
     ----------
     features : ndarray of shape (n_features,), FEATURE
-    slots : ndarray of shape (8 * n_tiles,), SLOT
+    slots : ndarray of shape (8 * n_tiles + n_sparse,), SLOT
+        Those of the tiles' bytes, then those of the sparse columns.
     columns : list of (ndarray of shape (n_rows,), uint8, or None)
-        The bytes of each slot, None for a slot without a column.
+        The bytes of each slot of the tiles, None for a slot without a column.
+    sparse : SparseFeatures
     code_of : list of (ndarray or None)
         For a categorical column of many categories the byte of each of its codes;
         the rarest ones share one. None where codes are bytes as they are.
@@ -66,11 +81,12 @@ class Layout:
     features: NDArray[Any]
     slots: NDArray[Any]
     columns: list[Any]
+    sparse: SparseFeatures
     code_of: list[NDArray[np.uint8] | None]
 
     @property
     def n_tiles(self) -> int:
-        return len(self.slots) // TILE
+        return len(self.columns) // TILE
 
 
 @dataclass
@@ -78,10 +94,11 @@ class _Bundle:
     """Columns of which at most one is away from its default in each row.
 
     Byte 0 stands for all defaults; then come the other codes of the first column, of
-    the second, and so on. A column alone keeps its codes, `codes` then.
+    the second, and so on. A column alone keeps its codes. `n_entries` is the number of
+    rows with another byte, all rows where there is no default.
     """
 
-    codes: Any
+    n_entries: int
     columns: list[int] = field(default_factory=list)
     n_bytes: int = 1
 
@@ -101,7 +118,10 @@ def make_layout(table: EncodedTable) -> Layout:
         n_codes = column.n_codes if mapped is None else int(mapped[-1])
         has_missing = column.n_missing > 0
         features[f] = (f, 0, -1, n_codes, has_missing, column.is_categorical, 0, 0)
-    bundles = _bundle(table.columns, features)
+    others = _Others(table)
+    bundles = _bundle(others, features)
+    held = _choose_sparse(bundles, table.n_rows)
+    bundles = [bundle for bundle in bundles if bundle.columns[0] not in held]
     n_slots = -(-len(bundles) // TILE) * TILE
     slots = np.zeros(n_slots, SLOT)
     columns: list[Any] = [None] * n_slots
@@ -109,7 +129,11 @@ def make_layout(table: EncodedTable) -> Layout:
     for slot, bundle in enumerate(bundles):
         features["slot"][bundle.columns] = slot
         if len(bundle.columns) > 1:
-            columns[slot], n_bins = bundle.codes, bundle.n_bytes
+            columns[slot] = np.zeros(table.n_rows, np.uint8)
+            for f in bundle.columns:
+                rows, codes = others.of(f, features["default_code"][f])
+                kernels.write_bytes(rows, codes, _bytes_of(features[f]), columns[slot])
+            n_bins = bundle.n_bytes
         else:
             f = bundle.columns[0]
             codes, mapped = table.columns[f].codes, code_of[f]
@@ -119,7 +143,57 @@ def make_layout(table: EncodedTable) -> Layout:
             features["first"][f] = 0
         slots[slot] = (offset, n_bins, 0)
         offset += n_bins
-    return Layout(features, slots, columns, code_of)
+    sparse, more = _hold_sparse(sorted(held), others, features, n_slots, offset)
+    return Layout(features, np.append(slots, more), columns, sparse, code_of)
+
+
+def _hold_sparse(
+    held: list[int], others: _Others, features: NDArray[Any], n_slots: int, n_cells: int
+) -> tuple[SparseFeatures, NDArray[Any]]:
+    """Return the entries of columns, and slots for them behind those of the tiles."""
+    features["slot"][held] = np.arange(n_slots, n_slots + len(held))
+    features["first"][held] = 1
+    entries = []
+    for f in held:
+        rows, codes = others.of(f, features["default_code"][f])
+        entries.append((rows, _bytes_of(features[f])[codes]))
+    n_bytes = (features["n_codes"] + features["has_missing"])[held].tolist()
+    sparse = SparseFeatures.of_columns(entries, n_bytes, others.n_rows)
+    slots = np.zeros(len(held), SLOT)
+    slots["offset"] = n_cells + sparse.cell[:-1].astype(np.int64)
+    slots["n_bins"] = n_bytes
+    return sparse, slots
+
+
+class _Others:
+    """The rows of a table's columns that are away from a default, and their codes."""
+
+    def __init__(self, table: EncodedTable) -> None:
+        self.columns = table.columns
+        self.n_rows = table.n_rows
+        self._rows = np.empty(table.n_rows, np.uint32)
+        self._codes = np.empty(table.n_rows, np.uint8)
+        self._few: dict[int, Entries] = {}
+
+    def of(self, f: int, default: int) -> Entries:
+        """Return a column's; they are valid until the next call."""
+        if f in self._few:
+            return self._few[f]
+        codes = self.columns[f].codes
+        count = kernels.list_entries(codes, default, self._rows, self._codes)
+        entries = self._rows[:count], self._codes[:count]
+        if count <= SPARSE_SHARE * self.n_rows:
+            self._few[f] = entries[0].copy(), entries[1].copy()
+        return entries
+
+
+def _bytes_of(feature: Any) -> NDArray[np.uint8]:
+    """Return the byte of each code of a column that has a default."""
+    n_codes = int(feature["n_codes"]) + int(feature["has_missing"])
+    bytes_of = np.zeros(256, np.uint8)
+    others = np.delete(np.arange(n_codes), int(feature["default_code"]))
+    bytes_of[others] = int(feature["first"]) + np.arange(len(others))
+    return bytes_of
 
 
 def _byte_of_category(column: Column) -> NDArray[np.uint8] | None:
@@ -140,37 +214,54 @@ def _byte_of_category(column: Column) -> NDArray[np.uint8] | None:
     return mapped
 
 
-def _bundle(columns: list[Column], features: NDArray[Any]) -> list[_Bundle]:
+def _bundle(others: _Others, features: NDArray[Any]) -> list[_Bundle]:
     """Group the columns, and note where their codes stand in a shared byte.
 
     Each column of a frequent default joins the first bundle that it never meets (Ke
     et al., "LightGBM", NIPS 2017, without their conflicts: splits stay exact).
     """
-    bundles = []
-    shared: list[_Bundle] = []
-    for f, column in enumerate(columns):
+    bundles: list[_Bundle] = []
+    tried: list[_Bundle] = []
+    room = np.full(MAX_TRIED, -1, np.int32)
+    occupied = np.zeros(others.n_rows, np.uint64)
+    n_shared = 0
+    for f, column in enumerate(others.columns):
         default = _default_of(column)
         if default is None:
-            bundles.append(_Bundle(None, [f]))
+            bundles.append(_Bundle(others.n_rows, [f]))
             continue
-        n_bytes = int(features["n_codes"][f]) + int(features["has_missing"][f])
-        tried = [b for b in shared[-MAX_TRIED:] if b.n_bytes + n_bytes - 1 <= 256]
-        at = kernels.find_bundle(column.codes, default, [b.codes for b in tried])
-        if at >= 0:
-            bundle = tried[at]
-        else:
-            bundle = _Bundle(np.zeros(len(column.codes), np.uint8))
-            shared.append(bundle)
+        n_others = int(features["n_codes"][f]) + int(features["has_missing"][f]) - 1
+        rows = others.of(f, default)[0]
+        at = kernels.find_bundle(rows, occupied, room, n_others)
+        if at < 0:
+            at = n_shared % MAX_TRIED
+            if n_shared >= MAX_TRIED:
+                for old in tried[at].columns:
+                    old_rows = others.of(old, features["default_code"][old])[0]
+                    kernels.mark_bundle(old_rows, occupied, at, False)
+                rows = others.of(f, default)[0]
+            bundle = _Bundle(0)
+            tried[at : at + 1] = [bundle]
             bundles.append(bundle)
-        others = np.delete(np.arange(n_bytes), default)
-        bytes_of = np.zeros(256, np.uint8)
-        bytes_of[others] = bundle.n_bytes + np.arange(n_bytes - 1)
-        kernels.join_bundle(column.codes, bytes_of, bundle.codes)
+            n_shared += 1
+        bundle = tried[at]
+        kernels.mark_bundle(rows, occupied, at, True)
         features["first"][f] = bundle.n_bytes
         features["default_code"][f] = default
         bundle.columns.append(f)
-        bundle.n_bytes += n_bytes - 1
+        bundle.n_bytes += n_others
+        bundle.n_entries += len(rows)
+        room[at] = 256 - bundle.n_bytes
     return bundles
+
+
+def _choose_sparse(bundles: list[_Bundle], n_rows: int) -> set[int]:
+    """Return the columns that are better held by their entries than as bytes."""
+    light = [b for b in bundles if b.n_entries <= SPARSE_SHARE * n_rows]
+    entries = sum(bundle.n_entries for bundle in light) / n_rows
+    if len(light) < ENTRY_COST * entries + ROW_COST:
+        return set()
+    return {f for bundle in light for f in bundle.columns}
 
 
 def _default_of(column: Column) -> int | None:
