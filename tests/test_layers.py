@@ -14,6 +14,7 @@ MODULES = [
     "data.fit_columns",
     "data.labels",
     "data.sources",
+    "data.sparse_columns",
     "data.schema",
     "data.table",
     "trees.links",

@@ -23,7 +23,7 @@ from fasttree._kernels.leaf_split cimport Feature, GradientSplit, ScanSpace
 from fasttree._kernels.objective cimport BLOCK, BlockSums
 from fasttree._kernels.random cimport mix
 from fasttree._kernels.ranking cimport RANK_ARRAYS
-from fasttree._kernels.sparse_cells cimport SparseTable, SpreadColumn
+from fasttree._kernels.sparse_cells cimport SparseTable, SpreadColumn, read_sparse
 from fasttree._kernels.team cimport close_team, help, open_team, share
 
 NODE_FIELDS = [
@@ -214,24 +214,11 @@ cdef class Booster:
         cdef Engine* e = &self.engine
         cdef SparseTable* table = &e.sparse
         cdef int64_t i, b, n_bytes
-        cdef const uint32_t[::1] cell = sparse.cell
-        cdef const int64_t[::1] column_start = sparse.column_start
-        cdef const uint32_t[::1] column_rows = sparse.column_rows
-        cdef const uint8_t[::1] column_bytes = sparse.column_bytes
-        cdef const int64_t[::1] row_start = sparse.row_start
-        cdef const uint32_t[::1] row_cells = sparse.row_cells
         cdef uint32_t* column_of
-        table.n_columns = len(sparse)
-        table.n_cells = sparse.n_cells
-        table.cell = &cell[0]
-        table.column_start = &column_start[0]
-        table.column_rows = &column_rows[0]
-        table.column_bytes = &column_bytes[0]
-        table.row_start = &row_start[0]
-        table.row_cells = &row_cells[0]
+        read_sparse(table, sparse)
         column_of = <uint32_t*>self.new(table.n_cells * sizeof(uint32_t), True)
         for i in range(table.n_columns):
-            for b in range(cell[i], cell[i + 1]):
+            for b in range(table.cell[i], table.cell[i + 1]):
                 column_of[b + 1] = <uint32_t>i
         table.column_of = column_of
         n_bytes = table.n_cells * sizeof(uint64_t)

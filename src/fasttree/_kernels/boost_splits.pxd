@@ -18,7 +18,9 @@ from fasttree._kernels.leaf_split cimport (
     is_better, is_sure, own_score, scan_categorical, scan_numeric
 )
 from fasttree._kernels.random cimport draw_below
-from fasttree._kernels.sparse_cells cimport add_entries, count_entries, scan_sparse
+from fasttree._kernels.sparse_cells cimport (
+    SparseScan, add_entries, count_entries, scan_sparse
+)
 from fasttree._kernels.team cimport share
 
 
@@ -196,13 +198,20 @@ cdef inline void scan_group(
 ) noexcept nogil:
     """Find the best split of a group of columns that are held by their entries."""
     cdef LeafView view = view_of(e, leaf)
-    cdef int64_t start = e.tile_start[group] - e.tile_start[e.n_tiles]
-    cdef int64_t stop = e.tile_start[group + 1] - e.tile_start[e.n_tiles]
+    cdef int64_t first = e.tile_start[e.n_tiles]
+    cdef SparseScan scan
+    scan.table = &e.sparse
+    scan.features = e.features
+    scan.numbers = e.tile_features + first
+    scan.cells = cells + e.tile_cells
+    scan.counts = counts
+    scan.leaf = &view
+    scan.own = own_score(&view, &e.reg)
+    scan.reg = &e.reg
+    scan.space = space
     clear_split(best)
-    scan_sparse(
-        &e.sparse, start, stop, e.features, e.tile_features + e.tile_start[group], mask,
-        cells + e.tile_cells, counts, &view, own_score(&view, &e.reg), &e.reg, space,
-        best)
+    scan_sparse(&scan, e.tile_start[group] - first, e.tile_start[group + 1] - first,
+                mask, best)
 
 
 cdef inline void entries_chunk(void* context, int64_t part, int worker) noexcept nogil:

@@ -22,7 +22,7 @@ from fasttree._kernels.few_rows cimport RANKED_ROWS, sort_few
 from fasttree._kernels.partition cimport keep_entries, partition_entries
 from fasttree._kernels.prefixes cimport count_column, pair_values
 from fasttree._kernels.sparse_cells cimport (
-    SparseTable, SpreadColumn, add_entries, count_entries, spread_column
+    SparseTable, SpreadColumn, add_entries, count_entries, read_sparse, spread_column
 )
 from fasttree._kernels.transpose cimport interleave_bytes
 from fasttree._kernels.types cimport BINARY, CLASSES, Limits, NodeStat, Target
@@ -244,24 +244,6 @@ def interleave_eight(list columns, int64_t start, int64_t stop, uint8_t[:, ::1] 
             column = columns[j]
             eight[j] = &column[0]
     interleave_bytes(eight, start, stop, out.shape[1], &out[0, 0])
-
-
-cdef int read_sparse(SparseTable* table, object sparse) except -1:
-    cdef const uint32_t[::1] cell = sparse.cell
-    cdef const int64_t[::1] column_start = sparse.column_start
-    cdef const uint32_t[::1] column_rows = sparse.column_rows
-    cdef const uint8_t[::1] column_bytes = sparse.column_bytes
-    cdef const int64_t[::1] row_start = sparse.row_start
-    cdef const uint32_t[::1] row_cells = sparse.row_cells
-    table.n_columns = cell.shape[0] - 1
-    table.n_cells = sparse.n_cells
-    table.cell = &cell[0]
-    table.column_start = &column_start[0]
-    table.column_rows = &column_rows[0]
-    table.column_bytes = &column_bytes[0]
-    table.row_start = &row_start[0]
-    table.row_cells = &row_cells[0]
-    return 0
 
 
 def sum_entries(

@@ -19,6 +19,7 @@ from fasttree._kernels.leaf_split cimport (
 cdef enum:
     ROWS_AHEAD = 24            # rows whose entries' place is fetched
     ENTRIES_AHEAD = 12         # rows whose entries are
+    BATCH = 512                # splits that are scored at once
 
 cdef struct SparseTable:
     int64_t n_columns
@@ -35,6 +36,25 @@ cdef struct SparseTable:
 cdef struct SpreadColumn:
     uint8_t* bytes             # (n_rows,), zero where the column has no entry
     int64_t column             # -1: none
+
+
+cdef inline int read_sparse(SparseTable* table, object sparse) except -1:
+    """Point to the arrays of a SparseFeatures, which must live on; no `column_of`."""
+    cdef const uint32_t[::1] cell = sparse.cell
+    cdef const int64_t[::1] column_start = sparse.column_start
+    cdef const uint32_t[::1] column_rows = sparse.column_rows
+    cdef const uint8_t[::1] column_bytes = sparse.column_bytes
+    cdef const int64_t[::1] row_start = sparse.row_start
+    cdef const uint32_t[::1] row_cells = sparse.row_cells
+    table.n_columns = len(sparse)
+    table.n_cells = sparse.n_cells
+    table.cell = &cell[0]
+    table.column_start = &column_start[0]
+    table.column_rows = &column_rows[0]
+    table.column_bytes = &column_bytes[0]
+    table.row_start = &row_start[0]
+    table.row_cells = &row_cells[0]
+    return 0
 
 
 cdef inline const uint8_t* spread_column(
@@ -119,54 +139,88 @@ cdef inline void count_entries(
             counts[table.row_cells[k]] += 1
 
 
+cdef extern from *:
+    """
+    #include <stdint.h>
+
+    static inline int fasttree_any_above(
+        const uint64_t* left, int64_t n, double G, double H, double least, double l2,
+        double floor
+    ) {
+        const double K = H + 2 * l2, slope = G / K, own = G * G / K;
+        const double most = H - least;
+        int64_t above = 0, i;
+        for (i = 0; i < n; i++)
+            above |= fasttree_score(left[i], own, slope, K, l2, least, most) > floor;
+        return above != 0;
+    }
+    """
+    # Whether one of n splits has a score, as score_bins has it, above `floor`; `left`
+    # are the sums of their left sides.
+    bint any_above "fasttree_any_above"(
+        const uint64_t* left, int64_t n, double G, double H, double least, double l2,
+        double floor) noexcept nogil
+
+
+# Columns of which none may have a better split than the best so far.
+cdef struct Batch:
+    uint64_t left[BATCH]       # of all their splits
+    int64_t n_left
+    int64_t columns[BATCH]
+    int64_t n_columns
+
+cdef struct SparseScan:
+    const SparseTable* table
+    const Feature* features
+    const int32_t* numbers     # (n_columns,) features of the columns
+    const uint64_t* cells      # (n_cells,) of the leaf
+    const uint32_t* counts     # (n_cells,) of the leaf, or NULL
+    const LeafView* leaf
+    double own
+    const Regularization* reg
+    ScanSpace* space
+
+
 cdef inline bint may_split(
-    const uint64_t* cells, const uint32_t* counts, int64_t n, const Regularization* reg
+    const SparseScan* scan, int64_t start, int64_t stop
 ) noexcept nogil:
     """Whether the rows away from a column's default are enough for a side of a split.
 
     One side has no others.
     """
-    cdef int64_t b
+    cdef int64_t b, count = 0
     cdef uint64_t sums = 0
-    cdef int64_t count = 0
-    if counts != NULL:
-        for b in range(n):
-            count += counts[b]
-        if count < reg.min_samples_leaf:
+    if scan.counts != NULL:
+        for b in range(start, stop):
+            count += scan.counts[b]
+        if count < scan.reg.min_samples_leaf:
             return False
-    for b in range(n):
-        sums += cells[b]
-    return hessian_of(sums) >= reg.min_hessian
+    for b in range(start, stop):
+        sums += scan.cells[b]
+    return hessian_of(sums) >= scan.reg.min_hessian
 
 
-cdef inline void scan_sparse(
-    const SparseTable* table, int64_t start, int64_t stop,
-    const Feature* features,
-    const int32_t* numbers,    # (stop - start,) the columns' features
-    const uint8_t* mask,       # by feature, NULL: all may split
-    const uint64_t* cells,     # (n_cells,) of the leaf
-    const uint32_t* counts,    # (n_cells,) of the leaf, or NULL
-    const LeafView* leaf, double own, const Regularization* reg, ScanSpace* space,
-    GradientSplit* best
+cdef inline bint list_splits(
+    const SparseScan* scan, const Feature* feature, int64_t first, int64_t n,
+    uint64_t* left
 ) noexcept nogil:
-    """Put the best split of some columns into `best` if it is better.
-
-    With `counts`, one whose sides have too few rows is not accepted.
-    """
-    cdef int64_t k, n, at
-    cdef int32_t f
-    for k in range(start, stop):
-        f = numbers[k - start]
-        if mask != NULL and not mask[f]:
-            continue
-        at = table.cell[k] + 1
-        n = table.cell[k + 1] + 1 - at
-        if not may_split(cells + at, NULL if counts == NULL else counts + at, n, reg):
-            continue
-        if counts != NULL:
-            fill_counts(features + f, counts + at, leaf.n, space.counts)
-        scan_numeric(NULL, features + f, f, cells + at - 1, leaf, own, reg,
-                     counts != NULL, space, best)
+    """Write the sums left of the splits behind n codes; False if values are missing."""
+    cdef const uint64_t* cells = scan.cells + first
+    cdef int64_t b, d = feature.default_code
+    cdef uint64_t sums = 0, others = 0
+    if feature.has_missing and (d == n or cells[n - 1] != 0):
+        return False
+    for b in range(min(d, n)):
+        sums += cells[b]
+        left[b] = sums
+    for b in range(d, n - 1):
+        others += cells[b]
+    sums = scan.leaf.sums - others
+    for b in range(d, n):
+        left[b] = sums
+        if b < n - 1:
+            sums += cells[b]
+    return True
 
 
 cdef inline void fill_counts(
@@ -180,3 +234,63 @@ cdef inline void fill_counts(
         rest -= others[b]
         counts[b if b < d else b + 1] = others[b]
     counts[d] = rest
+
+
+cdef inline void scan_column(
+    const SparseScan* scan, int64_t k, GradientSplit* best
+) noexcept nogil:
+    cdef int32_t f = scan.numbers[k]
+    cdef int64_t cell = scan.table.cell[k]
+    if scan.counts != NULL:
+        fill_counts(scan.features + f, scan.counts + cell + 1, scan.leaf.n,
+                    scan.space.counts)
+    scan_numeric(NULL, scan.features + f, f, scan.cells + cell, scan.leaf, scan.own,
+                 scan.reg, scan.counts != NULL, scan.space, best)
+
+
+cdef inline void scan_batch(
+    const SparseScan* scan, Batch* batch, GradientSplit* best
+) noexcept nogil:
+    """Scan the columns of a batch if one has a better split, and empty it."""
+    cdef int64_t i
+    if any_above(batch.left, batch.n_left, gradient_of(scan.leaf.sums),
+                 hessian_of(scan.leaf.sums), scan.reg.min_hessian, scan.reg.l2,
+                 least_score(scan.own, best)):
+        for i in range(batch.n_columns):
+            scan_column(scan, batch.columns[i], best)
+    batch.n_left = batch.n_columns = 0
+
+
+cdef inline void scan_sparse(
+    const SparseScan* scan, int64_t start, int64_t stop,
+    const uint8_t* mask,       # by feature, NULL: all may split
+    GradientSplit* best
+) noexcept nogil:
+    """Put the best split of some columns into `best` if it is better.
+
+    With counts, one whose sides have too few rows is not accepted.
+    """
+    cdef int64_t k, n, first
+    cdef const Feature* feature
+    cdef Batch batch
+    batch.n_left = batch.n_columns = 0
+    for k in range(start, stop):
+        if mask != NULL and not mask[scan.numbers[k]]:
+            continue
+        feature = scan.features + scan.numbers[k]
+        first = scan.table.cell[k] + 1
+        if not may_split(scan, first, scan.table.cell[k + 1] + 1):
+            continue
+        n = feature.n_codes
+        if batch.n_left + n > BATCH:
+            scan_batch(scan, &batch, best)
+        if not scan.reg.any_monotonic and list_splits(
+                scan, feature, first, n, batch.left + batch.n_left):
+            batch.columns[batch.n_columns] = k
+            batch.n_columns += 1
+            batch.n_left += n
+        else:
+            # In their order: the first of equals is the best.
+            scan_batch(scan, &batch, best)
+            scan_column(scan, k, best)
+    scan_batch(scan, &batch, best)

@@ -94,6 +94,10 @@ class Column:
         )
 
     @property
+    def n_rows(self) -> int:
+        return len(self.codes)
+
+    @property
     def is_categorical(self) -> bool:
         return self.categories is not None
 
@@ -357,9 +361,19 @@ def _place_bins(
 ) -> tuple[NDArray, NDArray, bool]:
     """Return the smallest and the largest value of each bin, and if they are one."""
     ordered, cumulative = _values_that_count(values, sample_weight, space)
+    check_finite(ordered)
+    return cut_values(ordered, cumulative, max_bins)
+
+
+def cut_values(
+    ordered: NDArray, cumulative: NDArray | None, max_bins: int
+) -> tuple[NDArray, NDArray, bool]:
+    """Return the smallest and the largest value of each bin, and if they are one.
+
+    `cumulative` are the weights of the sorted values, None for weights of one.
+    """
     lower = upper = np.empty(0)
     is_exact = True
-    check_finite(ordered)
     if len(ordered):
         capacity = min(max_bins, len(ordered))
         lower, upper = np.empty(capacity), np.empty(capacity)
@@ -396,6 +410,13 @@ def _place_bins_by_sample(
     )
     if is_exact:  # the other rows may hold values that the sample has not
         return None
+    return widen_bins(lower, upper, single, smallest, largest)
+
+
+def widen_bins(
+    lower: NDArray, upper: NDArray, single: bool, smallest: float, largest: float
+) -> tuple[NDArray, NDArray, bool]:
+    """Let the bins of a sample meet half-way, and hold all rows' values."""
     dtype = np.dtype(np.float32 if single else np.float64)
     bounds = halfway(upper[:-1].astype(dtype), lower[1:].astype(dtype))
     lower[1:] = np.nextafter(bounds, dtype.type(np.inf))

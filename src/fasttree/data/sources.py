@@ -47,6 +47,17 @@ class Labels:
     labels: list
 
 
+@dataclass(frozen=True)
+class StoredNumbers:
+    """A numeric column of a sparse matrix: its stored values, ascending by row."""
+
+    name: str
+    values: NDArray
+    rows: NDArray[np.uint32]
+    n_rows: int
+    single: bool
+
+
 class ArraySource:
     """A two-dimensional array."""
 
@@ -97,20 +108,53 @@ class ArraySource:
 
 
 class _SparseSource:
-    """A sparse matrix, in columns; what is not stored is 0."""
+    """A sparse matrix, in columns; what is not stored is 0.
+
+    With `most_stored`, numeric columns that store at most this share of their rows
+    are not made dense.
+    """
 
     feature_names = None
 
-    def __init__(self, X: Any) -> None:
+    def __init__(self, X: Any, most_stored: float | None) -> None:
         self.X = X
         self.n_rows, self.n_features = X.shape
+        self._stores_few = np.zeros(self.n_features, bool)
+        # Elsewhere SciPy adds up duplicates.
+        if most_stored is not None and X.has_canonical_format:
+            self._stores_few = np.diff(X.indptr) <= most_stored * self.n_rows
 
     def has_labels(self, position: int) -> bool:  # noqa: ARG002 - as _FrameSource
         return False
 
     def read(
         self, start: int, stop: int, is_categorical: NDArray, n_threads: int
-    ) -> list[Numbers | Labels]:
+    ) -> list[Numbers | StoredNumbers | Labels]:
+        stored = self._stores_few[start:stop] & ~is_categorical[start:stop]
+        if not stored.any():
+            return self._read_dense(start, stop, is_categorical, n_threads)
+        return [
+            self._stored(position)
+            if is_stored
+            else self._read_dense(position, position + 1, is_categorical, n_threads)[0]
+            for position, is_stored in enumerate(stored.tolist(), start)
+        ]
+
+    def _stored(self, position: int) -> StoredNumbers:
+        X, name = self.X, f"column {position}"
+        own = slice(X.indptr[position], X.indptr[position + 1])
+        rows, values = X.indices[own], X.data[own]
+        if len(values):
+            values = _as_floats(values, "X")
+        single = _is_single(X.dtype)
+        values = values.astype(np.float32 if single else np.float64, copy=False)
+        return StoredNumbers(
+            name, values, rows.astype(np.uint32, copy=False), self.n_rows, single
+        )
+
+    def _read_dense(
+        self, start: int, stop: int, is_categorical: NDArray, n_threads: int
+    ) -> list[Any]:
         # In Fortran order, and duplicates are added up.
         block = ArraySource(self.X[:, start:stop].toarray(order="F"))
         columns = block.read(0, stop - start, is_categorical[start:stop], n_threads)
@@ -161,9 +205,16 @@ Source = ArraySource | _SparseSource | _FrameSource
 
 
 def open_source(
-    X: Any, *, keep_objects: bool, dtypes: list[type] | None = None
+    X: Any,
+    *,
+    keep_objects: bool,
+    dtypes: list[type] | None = None,
+    most_stored: float | None = None,
 ) -> Source:
     """Find out what `X` is.
+
+    `most_stored` is the share of stored values up to which columns of a sparse matrix
+    are not made dense.
 
     An array of objects is made numeric unless `keep_objects`; with `dtypes` an
     array is also made C-contiguous, of one of them, and is checked for infinity.
@@ -175,7 +226,7 @@ def open_source(
         columns = check_array(
             X, accept_sparse="csc", ensure_all_finite=False, input_name="X"
         )
-        return _SparseSource(columns)
+        return _SparseSource(columns, most_stored)
     frame = nw.from_native(X, pass_through=True, eager_only=True)
     if isinstance(frame, nw.DataFrame):
         return _FrameSource(frame)

@@ -41,6 +41,7 @@ class Workspace:
         self._values = np.empty(n_rows, dtype=np.float64)
         self.codes = np.empty(n_rows, dtype=np.uint8)
         self._sample: NDArray[np.int64] | None = None
+        self._is_sampled: NDArray[np.bool_] | None = None
         # A row of a column takes at most 4 + 4 + 8 bytes.
         self._chunk_size = min(self.LARGEST_CHUNK, 16 * n_rows * n_columns)
         self._chunk = np.empty(0, dtype=np.uint8)
@@ -60,6 +61,14 @@ class Workspace:
         if self._sample is None:
             self._sample = draw_sample(len(self.order))
         return self._sample
+
+    @property
+    def is_sampled(self) -> NDArray[np.bool_]:
+        """Mask of those rows."""
+        if self._is_sampled is None:
+            self._is_sampled = np.zeros(len(self.order), bool)
+            self._is_sampled[self.sample] = True
+        return self._is_sampled
 
     def new(self, size: int, dtype: np.dtype | type) -> NDArray:
         """Return an uninitialized array that the caller may keep."""

@@ -213,6 +213,14 @@ def draw_key(seed: int, number: int) -> int:
     return x ^ (x >> 31)
 
 
+def _lower(column: Column) -> NDArray[np.float64]:
+    return np.zeros(0) if column.lower is None else column.lower
+
+
+def _upper(column: Column) -> NDArray[np.float64]:
+    return np.zeros(0) if column.upper is None else column.upper
+
+
 class TreeMaker:
     """Turns grown nodes into trees: codes become thresholds and sets of categories."""
 
@@ -220,20 +228,28 @@ class TreeMaker:
         self._n_features = table.n_features
         self._code_of = layout.code_of
         self._n_codes = np.array([c.n_codes for c in table.columns], np.int32)
-        cuts = [self._cuts(column) for column in table.columns]
-        self._cuts_of = np.concatenate(cuts)
-        self._start = np.cumsum([0, *map(len, cuts)])[:-1]
+        self._single = np.array([c.single for c in table.columns])
+        # One more, so that the last code of all has one behind it.
+        self._lower = np.concatenate([*map(_lower, table.columns), [np.inf]])
+        self._upper = np.concatenate([*map(_upper, table.columns), [np.inf]])
+        sizes = [0, *(len(_upper(column)) for column in table.columns)]
+        self._start = np.cumsum(sizes)[:-1]
 
-    @staticmethod
-    def _cuts(column: Column) -> NDArray[np.float64]:
-        """Return the threshold behind each code."""
-        if column.lower is None or column.upper is None or not len(column.upper):
-            return np.full(1, np.inf)
-        dtype = np.float32 if column.single else np.float64
-        middle = halfway(
-            column.upper[:-1].astype(dtype), column.lower[1:].astype(dtype)
+    def _thresholds(
+        self, feature: NDArray[np.int32], code: NDArray[np.int32]
+    ) -> NDArray[np.float64]:
+        """Return the thresholds behind codes of numeric columns."""
+        at = self._start[feature] + code
+        is_last = code >= self._n_codes[feature] - 1
+        low = self._upper[at]
+        high = np.where(is_last, low, self._lower[at + 1])
+        middle = halfway(low, high)
+        single = self._single[feature]
+        middle[single] = halfway(
+            low[single].astype(np.float32), high[single].astype(np.float32)
         )
-        return np.append(middle.astype(np.float64), np.inf)
+        middle[is_last] = np.inf
+        return middle
 
     def make(self, nodes: NDArray[Any]) -> Tree:
         """Return the tree of the nodes that `Boosting.grow` returned."""
@@ -265,10 +281,12 @@ class TreeMaker:
         right = np.where(is_leaf, -1, right + first)
         nodes = np.concatenate(grown)[order + first]
         feature = np.where(is_leaf, -2, nodes["feature"]).astype(np.int32)
-        at = np.where(is_leaf | (nodes["code"] < 0), 0, nodes["feature"])
-        threshold = self._cuts_of[self._start[at] + np.maximum(nodes["code"], 0)]
-        threshold[is_leaf] = -2.0
+        threshold = np.full(len(nodes), -2.0)
         threshold[nodes["categorical"] > 0] = np.nan
+        is_cut = ~is_leaf & (nodes["categorical"] == 0)
+        threshold[is_cut] = self._thresholds(
+            nodes["feature"][is_cut], nodes["code"][is_cut]
+        )
         hessian = nodes["sum_hessian"]
         mean = np.divide(
             nodes["sum_gradient"], hessian, out=np.zeros(len(nodes)), where=hessian > 0

@@ -14,6 +14,7 @@ import numpy as np
 
 from fasttree import threads
 from fasttree._kernels import tiles as kernels
+from fasttree.data.sparse_columns import SparseColumn
 from fasttree.ensembles.sparse_features import SparseFeatures
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def make_layout(table: EncodedTable) -> Layout:
             n_bins = bundle.n_bytes
         else:
             f = bundle.columns[0]
-            codes, mapped = table.columns[f].codes, code_of[f]
+            codes, mapped = _codes_of(table.columns[f]), code_of[f]
             columns[slot] = codes if mapped is None else mapped[codes]
             n_bins = int(features["n_codes"][f]) + int(features["has_missing"][f])
             features["default_code"][f] = -1
@@ -156,13 +157,18 @@ def _hold_sparse(
     entries = []
     for f in held:
         rows, codes = others.of(f, features["default_code"][f])
-        entries.append((rows, _bytes_of(features[f])[codes]))
+        # Byte 1 is the first code but the default.
+        entries.append((rows, codes + (codes < features["default_code"][f])))
     n_bytes = (features["n_codes"] + features["has_missing"])[held].tolist()
     sparse = SparseFeatures.of_columns(entries, n_bytes, others.n_rows)
     slots = np.zeros(len(held), SLOT)
     slots["offset"] = n_cells + sparse.cell[:-1].astype(np.int64)
     slots["n_bins"] = n_bytes
     return sparse, slots
+
+
+def _codes_of(column: Column) -> NDArray[Any]:
+    return column.spread() if isinstance(column, SparseColumn) else column.codes
 
 
 class _Others:
@@ -179,7 +185,10 @@ class _Others:
         """Return a column's; they are valid until the next call."""
         if f in self._few:
             return self._few[f]
-        codes = self.columns[f].codes
+        column = self.columns[f]
+        if isinstance(column, SparseColumn):
+            return column.rows, column.others
+        codes = column.codes
         count = kernels.list_entries(codes, default, self._rows, self._codes)
         entries = self._rows[:count], self._codes[:count]
         if count <= SPARSE_SHARE * self.n_rows:
@@ -268,6 +277,9 @@ def _default_of(column: Column) -> int | None:
     """Return the code that most rows of a numeric column have, None if few do."""
     if column.is_categorical:
         return None
+    if isinstance(column, SparseColumn):
+        share = 1 - len(column.rows) / column.n_rows
+        return column.default if share >= DEFAULT_SHARE else None
     codes = column.codes[:: -(-len(column.codes) // SAMPLE_ROWS)]
     counts = np.bincount(codes)
     default = int(counts.argmax())

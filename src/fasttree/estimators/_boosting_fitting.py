@@ -312,10 +312,11 @@ class FittingMixin(CallbackSupportMixin, TableInputMixin):
                     "give it to EncodedTable.from_data"
                 )
             return X
-        return EncodedTable.from_data(
+        return EncodedTable.for_boosting(
             X,
             max_bins=int(self.max_bins),
             categorical_features=self.categorical_features,
+            most_stored=tiles.SPARSE_SHARE,
             n_jobs=self.n_jobs,
         )
 
