@@ -18,8 +18,10 @@ from fasttree import (
     ExtraTreesRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
+    threads,
 )
 from fasttree.ensembles.forest import Bootstrap, RowDraws
+from fasttree.estimators._forest_progress import Progress
 from forest_classes import CLASSIFIERS, FORESTS, REGRESSORS
 
 WEIGHTS = {
@@ -276,6 +278,41 @@ def test_an_interrupt_keeps_trees_when_asked(n_jobs):
     with pytest.raises(KeyboardInterrupt):
         model.set_params(callback=interrupt).fit(X, -score)
     assert bytes_of(model) == before
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("forest", [RandomForestClassifier, ExtraTreesClassifier])
+def test_an_interrupt_ends_a_tree_that_is_being_grown(n_jobs, forest, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100_000, 12))
+    y = rng.random(len(X)) < 0.5
+    options = {"random_state": 0, "n_jobs": n_jobs, "max_features": None}
+    options |= {"max_depth": 7, "warm_start": True}
+    whole = forest(6, **options).fit(X, y)
+    check, use, done, raised = threads.check, Progress.use, set(), []
+
+    def note(progress, position, *tree):
+        use(progress, position, *tree)
+        done.add(position)
+
+    def interrupt():
+        if 0 in done and not raised:
+            raised.append(True)
+            raise KeyboardInterrupt
+        check()
+
+    monkeypatch.setattr(Progress, "use", note)
+    monkeypatch.setattr(threads, "check", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        forest(6, **options).fit(X, y)
+    done.clear()
+    raised.clear()
+    kept = forest(6, on_interrupt="keep", **options).fit(X, y)
+    assert raised
+    assert 1 <= len(kept) < 6
+    assert bytes_of(kept) == bytes_of(whole)[: len(kept)]
+    monkeypatch.undo()
+    assert bytes_of(kept.fit(X, y)) == bytes_of(whole)
 
 
 def test_tables_of_categories():

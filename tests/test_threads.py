@@ -26,6 +26,27 @@ def test_an_error_is_raised(n_threads):
         threads.run(fail, [(i,) for i in range(20)], n_threads)
 
 
+def test_other_tasks_end_early_where_they_check():
+    meeting = threading.Barrier(2, timeout=30)
+    ended = []
+
+    def work(fails):
+        threads.check()
+        meeting.wait()
+        if fails:
+            raise RuntimeError("one")
+        try:
+            while True:
+                threads.check()
+        finally:
+            ended.append(True)
+
+    with pytest.raises(RuntimeError, match="one"):
+        threads.run(work, [(False,), (True,)], 2)
+    assert ended == [True]
+    threads.check()
+
+
 def test_tasks_run_at_the_same_time():
     meeting = threading.Barrier(2, timeout=30)
     threads.run(lambda _: meeting.wait(), [(0,), (1,)], 2)

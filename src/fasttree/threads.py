@@ -89,8 +89,8 @@ def run(
     """Return ``[function(*task) for task in tasks]``, on up to `n_threads` threads.
 
     The caller's thread takes part. After an exception no further task is begun; it is
-    raised once those that were have ended, so that no kernel still writes into the
-    caller's arrays.
+    raised once those that were have ended, early where they `check`, so that no kernel
+    still writes into the caller's arrays.
     """
     if n_threads <= 1 or len(tasks) <= 1:
         return [function(*task) for task in tasks]
@@ -104,6 +104,16 @@ def run(
     return results
 
 
+class _Ended(BaseException):
+    """Ends a task that nobody needs any more, since another one has failed."""
+
+
+class _OfThread(threading.local):
+    """The queue whose task the thread runs."""
+
+    queue: _Queue | None = None
+
+
 class _Queue:
     """Tasks that wait, and how many are being run."""
 
@@ -115,18 +125,31 @@ class _Queue:
 
     def drain(self) -> None:
         """Run tasks until there are none, nor any that may still add some."""
+        outer, _of_thread.queue = _of_thread.queue, self
+        try:
+            self._drain()
+        except _Ended:
+            pass
+        except BaseException:
+            self.fail()
+            raise
+        finally:
+            _of_thread.queue = outer
+
+    def _drain(self) -> None:
         while (task := self._take()) is not None:
-            try:
-                more = task()
-            except BaseException:
-                self.fail()
-                raise
+            more = task()
             with self._changed:
                 self._n_running -= 1
                 if more:
                     self._waiting.extendleft(more)
                 if more or not self._n_running:
                     self._changed.notify_all()
+
+    def check(self) -> None:
+        """Raise `_Ended` if a task has failed."""
+        if self._failed:
+            raise _Ended
 
     def _take(self) -> Task | None:
         with self._changed:
@@ -142,6 +165,20 @@ class _Queue:
         with self._changed:
             self._failed = True
             self._changed.notify_all()
+
+
+_of_thread = _OfThread()
+
+
+def check() -> None:
+    """Raise if what runs here is to end early; long kernels call it now and then.
+
+    Signals are told of in any Python function that the main thread enters, so that an
+    interrupt is raised here. The other threads then find that a task has failed.
+    """
+    queue = _of_thread.queue
+    if queue is not None:
+        queue.check()
 
 
 def run_tasks(tasks: Iterable[Task], n_threads: int) -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class Growth:
         n_rows: int,
         narrow_rows: int,
         shuffles: bool,
+        check: Callable[[], object],
         owned: object,
     ) -> None: ...
     @property

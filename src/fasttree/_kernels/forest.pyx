@@ -131,6 +131,8 @@ cdef class Growth:
         Nodes of at most so many rows are copied.
     shuffles : bool
         Whether nodes draw an order of the features even to look at all of them.
+    check : callable
+        Called without arguments now and then; what it raises ends growth.
     owned : object
         Kept alive.
     """
@@ -142,6 +144,8 @@ cdef class Growth:
     cdef int64_t n_table_rows
     cdef int64_t capacity     # rows of a tree
     cdef double seconds_all
+    cdef object check
+    cdef object error         # that it raised
     cdef object owned
 
     def __cinit__(
@@ -169,6 +173,7 @@ cdef class Growth:
         int64_t n_rows,
         int64_t narrow_rows,
         bint shuffles,
+        object check,
         object owned,
     ):
         cdef Grower* g = &self.g
@@ -178,6 +183,9 @@ cdef class Growth:
             raise ValueError(f"narrow_rows must be in [1, {LOCAL_ROWS}]")
         self.owned = (class_start, nlogn, centres, columns, features, row_keys,
                       key_offset, bounded, signs, owned)
+        self.check = check
+        g.may_go_on = may_go_on
+        g.owner = <void*>self
         self.columns = <const Column*>&columns[0]
         self.n_table_rows = n_table_rows
         self.capacity = n_rows
@@ -376,8 +384,13 @@ cdef class Growth:
                         g.entries, NULL, 0)
         self.seconds_all += seconds_now() - started
         if not grown:
-            raise MemoryError("no memory for the nodes of a tree")
+            self.fail()
         return n > 0
+
+    cdef object fail(self):
+        """Raise what ended growth."""
+        error, self.error = self.error, None
+        raise error or MemoryError("no memory for the nodes of a tree")
 
     cdef void begin(self, tuple branch_rows) except *:
         cdef Arena* arena = &self.g.arena
@@ -430,7 +443,7 @@ cdef class Growth:
                     g.entries, NULL, 0)
         self.seconds_all += seconds_now() - started
         if not grown:
-            raise MemoryError("no memory for the nodes of a tree")
+            self.fail()
 
     def take_part(self):
         """Return the records grown last, and the nodes that were left, as a Part."""
@@ -748,6 +761,16 @@ cdef void* new_array(dict out, str name, int64_t n, dtype) except? NULL:
     cdef uint8_t[::1] raw = np.empty(max(1, n * np.dtype(dtype).itemsize), np.uint8)
     out[name] = np.asarray(raw)[:n * np.dtype(dtype).itemsize].view(dtype)
     return &raw[0]
+
+
+cdef bint may_go_on(void* growth) noexcept with gil:
+    """Ask a Growth's `check`, and keep the error that it may raise."""
+    try:
+        (<Growth>growth).check()
+    except BaseException as error:
+        (<Growth>growth).error = error
+        return False
+    return True
 
 
 cdef bint fill_stats(Grower* g, int64_t n) noexcept nogil:

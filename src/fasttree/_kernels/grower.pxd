@@ -26,6 +26,11 @@ from fasttree._kernels.types cimport (
     Target,
 )
 
+cdef enum:
+    # Rows times features looked at between two questions whether to go on: some
+    # milliseconds of wide nodes, some tens of nodes that are copied and finished.
+    WORK_UNASKED = 1 << 21
+
 # Nodes that wait to be grown, the columns that may vary in them, and the bounds that
 # monotonic constraints have given them.
 cdef struct Stack:
@@ -35,6 +40,8 @@ cdef struct Stack:
     int64_t capacity
     int64_t n_words
     int64_t n_bounded
+
+ctypedef bint (*may_go_on_t)(void* owner) noexcept nogil
 
 cdef struct Grower:
     int32_t n_features
@@ -87,6 +94,9 @@ cdef struct Grower:
     MedianSpace medians       # ABSOLUTE
     Arena arena
     double seconds_narrow
+    int64_t work              # since the last such question
+    may_go_on_t may_go_on     # called with `owner`; False is to end growth
+    void* owner
 
 cdef extern from *:
     """

@@ -30,7 +30,13 @@ from fasttree._kernels.draw cimport (
     make_keys,
     record_drawn,
 )
-from fasttree._kernels.grower cimport Grower, Stack, reserve_stack, seconds_now
+from fasttree._kernels.grower cimport (
+    WORK_UNASKED,
+    Grower,
+    Stack,
+    reserve_stack,
+    seconds_now,
+)
 from fasttree._kernels.impurity cimport measure_classes, score_binary
 from fasttree._kernels.monotone cimport (
     Monotone,
@@ -406,7 +412,9 @@ cdef inline bint grow_nodes(
     uint32_t* place_stats, entry_t* spare, entry_t* entries,
     const uint32_t* table_rows, int32_t first
 ) noexcept nogil:
-    """Grow from the frame at the bottom of `stack`; False if there is no memory.
+    """Grow from the frame at the bottom of `stack`.
+
+    False if there is no memory, or growth is to end.
 
     `first` is the record that the frames' parents are counted from. `place_stats` is
     NULL but for BINARY, and where CLASSES have them, and `table_rows` but in a copy.
@@ -435,6 +443,11 @@ cdef inline bint grow_nodes(
         stats = NULL if place_stats == NULL else place_stats + frame.begin
         n = frame.stat.n
         if entry_t is uint32_t:
+            g.work += n * g.limits.max_features
+            if g.work > WORK_UNASKED:
+                g.work = 0
+                if not g.may_go_on(g.owner):
+                    return False
             if n <= g.narrow_rows and not frame.leaf:
                 if not grow_copy(g, &frame, mask, bounds, ids, stats, first):
                     return False

@@ -197,6 +197,7 @@ class SharedColumns:
             n_rows,
             min(self.narrow_rows, n_rows),
             shuffles,
+            threads.check,
             self,
         )
 
