@@ -60,15 +60,19 @@ def test_sums_of_entries(seed, n_rows, n_columns):
         taken = np.arange(n_rows) if rows is None else rows
         cells = rng.integers(0, 9, sparse.n_cells, dtype=np.uint64)
         counts = np.ones(sparse.n_cells, np.uint32)
-        wanted, counted = cells.copy(), np.zeros_like(counts)
+        before, wanted, counted = cells.copy(), cells.copy(), np.zeros_like(counts)
         for k in range(n_columns):
             for b in range(1, n_bytes[k]):
                 own = dense[taken, k] == b
                 wanted[first[k] + b] += sums[: len(taken)][own].sum()
                 counted[first[k] + b] = own.sum()
-        probes.sum_entries(sparse, rows, sums[: len(taken)], 0, cells, counts)
+        probes.sum_entries(sparse, rows, sums[: len(taken)], 0, 1, cells, counts)
         np.testing.assert_array_equal(cells, wanted)
         np.testing.assert_array_equal(counts, counted)
+        for _ in range(2):
+            probes.sum_entries(sparse, rows, sums[: len(taken)], 0, -1, cells, counts)
+        probes.sum_entries(sparse, rows, sums[: len(taken)], 0, 1, cells, counts)
+        np.testing.assert_array_equal(cells, before)
 
 
 def test_parts_of_the_rows_add_up():
@@ -77,9 +81,9 @@ def test_parts_of_the_rows_add_up():
     sums = rng.integers(0, 2**40, 500, dtype=np.uint64)
     counts = np.empty(sparse.n_cells, np.uint32)
     whole, parts = np.zeros((2, sparse.n_cells), np.uint64)
-    probes.sum_entries(sparse, None, sums, 0, whole, counts)
+    probes.sum_entries(sparse, None, sums, 0, 1, whole, counts)
     for start, stop in ((0, 100), (100, 101), (101, 500)):
-        probes.sum_entries(sparse, None, sums[start:stop], start, parts, counts)
+        probes.sum_entries(sparse, None, sums[start:stop], start, 1, parts, counts)
     np.testing.assert_array_equal(parts, whole)
 
 

@@ -123,6 +123,8 @@ cdef struct Engine:
     uint8_t* dirty             # (n_workers, n_panels)
     uint64_t* sparse_bins      # (n_workers, sparse.n_cells), zero between uses
     uint8_t* sparse_dirty      # (n_workers,)
+    bint sparse_divided        # workers have cells of their own
+    bint sparse_subtracts      # the small child's cells are not off the large one's yet
     uint32_t* sparse_counts[2] # (sparse.n_cells,) of the two children
     SpreadColumn* spread       # (n_workers,)
     uint8_t* row_bytes         # (n_workers, sparse.n_columns), zero between uses

@@ -223,8 +223,17 @@ cdef inline void entries_chunk(void* context, int64_t part, int worker) noexcept
     e.sparse_dirty[worker] = 1
     add_entries(
         &e.sparse, NULL if leaf.in_order else e.rows[leaf.buffer] + leaf.begin + start,
-        e.stat[leaf.buffer] + leaf.begin + start, start, stop - start,
+        e.stat[leaf.buffer] + leaf.begin + start, start, stop - start, 1,
         e.sparse_bins + worker * e.sparse.n_cells)
+
+
+cdef inline void add_leaf(
+    const Engine* e, const Leaf* leaf, uint64_t sign, uint64_t* cells
+) noexcept nogil:
+    """Add all rows of a leaf to the cells of their entries, or take them off."""
+    cdef LeafView view = view_of(e, leaf)
+    add_entries(&e.sparse, view.rows, e.stat[leaf.buffer] + leaf.begin, 0, leaf.n, sign,
+                cells)
 
 
 cdef inline void sparse_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
@@ -240,7 +249,7 @@ cdef inline void sparse_chunk(void* context, int64_t chunk, int worker) noexcept
     cdef uint64_t* bins
     cdef bint first = True
     for other in range(e.team.n_workers):
-        if e.sparse_dirty[other]:
+        if e.sparse_divided and e.sparse_dirty[other]:
             bins = e.sparse_bins + other * e.sparse.n_cells
             if first:
                 memcpy(sums + start, bins + start, (stop - start) * sizeof(uint64_t))
@@ -251,8 +260,9 @@ cdef inline void sparse_chunk(void* context, int64_t chunk, int worker) noexcept
             first = False
     if e.keep_large:
         large = e.pool + e.large.cells * e.n_cells
-        for b in range(start, stop):
-            large[e.tile_cells + b] -= sums[b]
+        if e.sparse_subtracts:
+            for b in range(start, stop):
+                large[e.tile_cells + b] -= sums[b]
     if e.scan_small:
         scan_group(e, group, small, e.small, e.mask[0] if e.masked else NULL,
                    e.sparse_counts[0] if e.small.n < FEW_ROWS else NULL,
@@ -266,16 +276,25 @@ cdef inline void sparse_chunk(void* context, int64_t chunk, int worker) noexcept
 cdef inline void count_and_scan_sparse(Engine* e) noexcept nogil:
     """Do what count_and_scan does for the columns that are held by their entries."""
     cdef LeafView view
+    cdef uint64_t* cells
     if e.scan_small and e.small.n < FEW_ROWS:
         view = view_of(e, e.small)
         count_entries(&e.sparse, view.rows, view.n, e.sparse_counts[0])
     if e.scan_large and e.large.n < FEW_ROWS:
         view = view_of(e, e.large)
         count_entries(&e.sparse, view.rows, view.n, e.sparse_counts[1])
-    e.n_parts = 1
-    if e.small.n >= MANY_ROWS:
+    e.sparse_divided = e.team.n_workers > 1 and e.small.n >= MANY_ROWS
+    e.sparse_subtracts = e.sparse_divided or e.scan_small
+    if e.sparse_divided:
         e.n_parts = min(e.small.n // PART_ROWS, 4 * e.team.n_workers)
-    share(&e.team, e.n_parts, entries_chunk, e)
+        share(&e.team, e.n_parts, entries_chunk, e)
+    elif e.sparse_subtracts:
+        cells = e.pool + e.small.cells * e.n_cells + e.tile_cells
+        memset(cells, 0, e.sparse.n_cells * sizeof(uint64_t))
+        add_leaf(e, e.small, 1, cells)
+    elif e.keep_large:
+        add_leaf(e, e.small, <uint64_t>-1,
+                 e.pool + e.large.cells * e.n_cells + e.tile_cells)
     share(&e.team, e.n_scans - e.n_tiles, sparse_chunk, e)
     memset(e.sparse_dirty, 0, e.team.n_workers)
 

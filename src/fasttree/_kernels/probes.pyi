@@ -62,6 +62,7 @@ def sum_entries(
     rows: NDArray[np.uint32] | None,
     sums: NDArray[np.uint64],
     first: int,
+    sign: int,
     cells: NDArray[np.uint64],
     counts: NDArray[np.uint32],
 ) -> None: ...

@@ -248,14 +248,14 @@ def interleave_eight(list columns, int64_t start, int64_t stop, uint8_t[:, ::1] 
 
 def sum_entries(
     object sparse, const uint32_t[::1] rows, const uint64_t[::1] sums, int64_t first,
-    uint64_t[::1] cells, uint32_t[::1] counts
+    int64_t sign, uint64_t[::1] cells, uint32_t[::1] counts
 ):
     """Add rows of sparse columns to cells, and count them; `rows` may be None."""
     cdef SparseTable table
     cdef int64_t n = sums.shape[0]
     cdef const uint32_t* at = NULL if rows is None else &rows[0]
     read_sparse(&table, sparse)
-    add_entries(&table, at, &sums[0], first, n, &cells[0])
+    add_entries(&table, at, &sums[0], first, n, <uint64_t>sign, &cells[0])
     count_entries(&table, at, first + n if rows is None else n, &counts[0])
 
 

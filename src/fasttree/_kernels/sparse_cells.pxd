@@ -101,6 +101,7 @@ cdef inline void add_entries(
     const uint32_t* rows,      # (n,), NULL: the rows first to first + n - 1
     const uint64_t* sums,      # (n,) in the order of `rows`
     int64_t first, int64_t n,
+    uint64_t sign,             # 1, or -1 to take them off
     uint64_t* cells,           # INOUT (n_cells,)
 ) noexcept nogil:
     """Add rows to the cells of their entries."""
@@ -108,16 +109,19 @@ cdef inline void add_entries(
     cdef const uint32_t* at = table.row_cells
     cdef int64_t i, k
     cdef uint32_t row
+    cdef uint64_t sum
     if rows == NULL:
         for i in range(n):
+            sum = sign * sums[i]
             for k in range(start[first + i], start[first + i + 1]):
-                cells[at[k]] += sums[i]
+                cells[at[k]] += sum
         return
     for i in range(n):
         fetch_entries(table, rows, i, n)
         row = rows[i]
+        sum = sign * sums[i]
         for k in range(start[row], start[row + 1]):
-            cells[at[k]] += sums[i]
+            cells[at[k]] += sum
 
 
 cdef inline void count_entries(
