@@ -20,6 +20,7 @@ MODULES = [
     "trees.links",
     "trees.tree_checks",
     "trees.packed_tree",
+    "trees.tree_fields",
     "trees.tree",
     "trees.packed_trees",
     "trees.joint_trees",

@@ -216,18 +216,10 @@ class Loss:
         nodes["value"][at] = values[nodes["leaf"][at]]
 
 
-class CustomLoss:
-    """A loss given as a function of (y, raw) that returns (gradient, hessian)."""
-
-    name = "custom"
+class _NewtonLoss:
+    """A loss of one output whose leaves are Newton steps from 0."""
 
     n_outputs = 1
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-
-    def check_target(self, y: NDArray[np.float64]) -> None:
-        """Do nothing: the function knows its domain."""
 
     def baseline(
         self,
@@ -238,6 +230,21 @@ class CustomLoss:
 
     def to_prediction(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         return raw[:, 0]
+
+    def refit(self, *_: Any) -> None:
+        """Do nothing: leaves are Newton steps."""
+
+
+class CustomLoss(_NewtonLoss):
+    """A loss given as a function of (y, raw) that returns (gradient, hessian)."""
+
+    name = "custom"
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def check_target(self, y: NDArray[np.float64]) -> None:
+        """Do nothing: the function knows its domain."""
 
     def find_gradients(
         self,
@@ -278,9 +285,6 @@ class CustomLoss:
             if weight is not None:
                 single = single * weight.astype(np.float32)
             target[0] = single
-
-    def refit(self, *_: Any) -> None:
-        """Do nothing: leaves are Newton steps."""
 
 
 @dataclass(frozen=True)
@@ -345,7 +349,7 @@ def _dcg(
     return np.bincount(query, shares, len(size))
 
 
-class LambdaLoss:
+class LambdaLoss(_NewtonLoss):
     """LambdaMART's gradients, and NDCG as the value: 1 - NDCG is what it lowers.
 
     Parameters
@@ -357,7 +361,6 @@ class LambdaLoss:
     """
 
     name = "lambdamart"
-    n_outputs = 1
 
     def __init__(
         self, queries: Queries | None, truncation: int, at: int | None
@@ -379,16 +382,6 @@ class LambdaLoss:
                 f"{y.min()} to {y.max()}"
             )
 
-    def baseline(
-        self,
-        y: NDArray[np.float64],  # noqa: ARG002 - as Loss
-        weight: NDArray[np.float64] | None,  # noqa: ARG002
-    ) -> NDArray[np.float64]:
-        return np.zeros(1)
-
-    def to_prediction(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        return raw[:, 0]
-
     def find_gradients(
         self,
         boosting: Boosting,
@@ -405,9 +398,6 @@ class LambdaLoss:
             self.truncation,
             self._order,
         )
-
-    def refit(self, *_: Any) -> None:
-        """Do nothing: leaves are Newton steps."""
 
 
 def mean_ndcg(

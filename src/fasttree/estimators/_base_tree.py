@@ -23,6 +23,8 @@ from fasttree.prediction.ensemble import Ensemble
 from fasttree.trees import pruning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
     from scipy import sparse
 
@@ -115,6 +117,13 @@ class BaseDecisionTree(SavableMixin, TableInputMixin):
             self.tree_ = self.tree_.with_margins(state.arrays)
         self.max_features_ = state.attributes["max_features"]
 
+    def _of_leaves(
+        self, read: Callable[..., NDArray[Any]], X: Any, check_input: bool
+    ) -> NDArray[Any]:
+        """Return what a function of `inference` reads in the leaves of rows."""
+        check_is_fitted(self)
+        return read(self.tree_, self._matrix(X, check_input), self._n_threads())
+
     def get_depth(self) -> int:
         """Return the number of steps from the root to the deepest leaf."""
         check_is_fitted(self)
@@ -139,10 +148,7 @@ class BaseDecisionTree(SavableMixin, TableInputMixin):
         -------
         ndarray of shape (n_samples,), intp
         """
-        check_is_fitted(self)
-        return inference.apply(
-            self.tree_, self._matrix(X, check_input), self._n_threads()
-        )
+        return self._of_leaves(inference.apply, X, check_input)
 
     def decision_path(
         self, X: ArrayLike, check_input: bool = True

@@ -9,18 +9,19 @@ from sklearn.utils.validation import check_is_fitted
 
 from fasttree.estimators._boosting_fitting import FittingMixin
 from fasttree.estimators._boosting_rows import Scores
+from fasttree.estimators._ensemble import EnsembleMixin
 from fasttree.estimators._saving import SavableMixin, make_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from fasttree.prediction.ensemble import Ensemble
     from fasttree.storage.model_state import ModelState
 
 
-class BaseGradientBoosting(SavableMixin, FittingMixin):
+class BaseGradientBoosting(EnsembleMixin, SavableMixin, FittingMixin):
     """What the boosting estimators share."""
 
     def _raw(self, X: Any) -> NDArray[np.float64]:
@@ -39,19 +40,9 @@ class BaseGradientBoosting(SavableMixin, FittingMixin):
             trees_per_stage=self.n_trees_per_iteration_,
         )
 
-    def apply(self, X: ArrayLike) -> NDArray[np.intp]:
-        """Return the node number of the leaf that each row reaches in each tree.
-
-        Parameters
-        ----------
-        X : {array-like, sparse, data frame} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_trees), intp
-        """
-        check_is_fitted(self)
-        return self.ensemble_.leaves(self._matrix(X), self._n_threads())
+    @property
+    def _ensemble(self) -> Ensemble:
+        return self.ensemble_
 
     @property
     def feature_importances_(self) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from fasttree.estimators._boosting_parameters import (
     monotonic_signs,
     tree_params,
 )
-from fasttree.estimators._boosting_rows import Rows, Scores
+from fasttree.estimators._boosting_rows import Given, Rows, Scores
 from fasttree.estimators._fit_tasks import FitTasks
 from fasttree.prediction.ensemble import Ensemble
 
@@ -121,15 +121,7 @@ class FittingMixin(CallbackSupportMixin, TableInputMixin):
 
     _loss: Any
 
-    def _fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        eval_set: Any,
-        init_score: Any,
-        qid: Any = None,
-    ) -> Self:
+    def _fit(self, given: Given) -> Self:
         going_on = self.warm_start and hasattr(self, "ensemble_")
         first = self.n_iter_ if going_on else 0
         if first > self.max_iter:
@@ -137,36 +129,32 @@ class FittingMixin(CallbackSupportMixin, TableInputMixin):
                 f"max_iter={self.max_iter} must be larger than or equal to n_iter_="
                 f"{first} when warm_start is True"
             )
-        tasks = FitTasks(self, "iteration", self.max_iter - first, X, y, sample_weight)
+        tasks = FitTasks(
+            self,
+            "iteration",
+            self.max_iter - first,
+            given.X,
+            given.y,
+            given.sample_weight,
+        )
         with _unless_interrupted(self):
-            run = self._prepare(
-                X, y, sample_weight, eval_set, init_score, qid, going_on, tasks
-            )
-            self._boost(run)
+            self._boost(self._prepare(given, going_on, tasks))
         tasks.close()
         return self
 
-    def _prepare(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        eval_set: Any,
-        init_score: Any,
-        qid: Any,
-        going_on: bool,
-        tasks: FitTasks,
-    ) -> _Run:
+    def _prepare(self, given: Given, going_on: bool, tasks: FitTasks) -> _Run:
         """Check and encode the rows; raw predictions are then where a fit begins."""
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(2**31 - 1))
         X, y = self._check_data(
-            X, y, y_numeric=not is_classifier(self), check_input=True
+            given.X, given.y, y_numeric=not is_classifier(self), check_input=True
         )
-        target, weight, qid = self._check_target(X, y, sample_weight, qid, going_on)
-        init = self._check_init(init_score, len(target))
+        target, weight, qid = self._check_target(
+            X, y, given.sample_weight, given.qid, going_on
+        )
+        init = self._check_init(given.init_score, len(target))
         train = Rows(X, y, target, weight, qid, init).of_weight()
-        train, validation, stops = self._set_apart(train, eval_set, rng)
+        train, validation, stops = self._set_apart(train, given.eval_set, rng)
         loss = self._loss = self._make_loss(train.y, train.qid)
         for rows in (train, validation):
             if rows is not None:
@@ -189,8 +177,9 @@ class FittingMixin(CallbackSupportMixin, TableInputMixin):
         scores = Scores()
         if going_on:
             scores = Scores(self.train_score_, self.validation_score_)
-            given = table if isinstance(train.X, EncodedTable) else train.X
-            train.raw += self._sum_of_trees(self.schema_.to_matrix(given))
+            encoded = isinstance(train.X, EncodedTable)
+            matrix = self.schema_.to_matrix(table if encoded else train.X)
+            train.raw += self._sum_of_trees(matrix)
             if validation is not None:
                 validation.raw += self._sum_of_trees(validation.X)
         scorer = None

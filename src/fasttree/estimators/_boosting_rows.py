@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
@@ -15,6 +15,17 @@ from fasttree.ensembles.losses import CustomLoss, LambdaLoss, mean_ndcg
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+class Given(NamedTuple):
+    """What `fit` was given."""
+
+    X: Any
+    y: Any
+    sample_weight: Any
+    eval_set: Any
+    init_score: Any
+    qid: Any = None
 
 
 @dataclass

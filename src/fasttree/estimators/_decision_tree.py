@@ -9,12 +9,9 @@ from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
 
 from fasttree.data.labels import encode_labels
-from fasttree.estimators._base import (
-    old_state_on_error,
-)
+from fasttree.estimators._base import old_state_on_error
 from fasttree.estimators._base_tree import BaseDecisionTree
 from fasttree.estimators._tree_parameters import CONSTRAINTS, replace_deprecated
 from fasttree.growth import training
@@ -241,10 +238,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        check_is_fitted(self)
-        codes = inference.predict_class(
-            self.tree_, self._matrix(X, check_input), self._n_threads()
-        )
+        codes = self._of_leaves(inference.predict_class, X, check_input)
         if self.n_outputs_ == 1:
             return self.classes_.take(codes)
         columns = zip(self.classes_, codes.T, strict=True)
@@ -268,10 +262,7 @@ class DecisionTreeClassifier(ClassifierMixin, BaseDecisionTree):
             Columns in the order of ``classes_``. A list of such arrays, one for
             each output, where there are several.
         """
-        check_is_fitted(self)
-        shares = inference.predict_shares(
-            self.tree_, self._matrix(X, check_input), self._n_threads()
-        )
+        shares = self._of_leaves(inference.predict_shares, X, check_input)
         if self.n_outputs_ == 1:
             return shares
         parts = np.split(shares, self.tree_.class_start[1:-1], axis=1)
@@ -478,7 +469,4 @@ default="squared_error"
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
         """
-        check_is_fitted(self)
-        return inference.predict_value(
-            self.tree_, self._matrix(X, check_input), self._n_threads()
-        )
+        return self._of_leaves(inference.predict_value, X, check_input)

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fasttree.data.labels import encode_labels
 from fasttree.estimators._base import old_state_on_error
+from fasttree.estimators._ensemble import EnsembleMixin
 from fasttree.estimators._forest_conformal import IntervalsMixin, LabelSetsMixin
 from fasttree.estimators._forest_fitting import FittingMixin
 from fasttree.estimators._forest_importances import ImportancesMixin
@@ -28,22 +29,10 @@ if TYPE_CHECKING:
     from fasttree.ensembles.outofbag import OutOfBag
 
 
-class Forest(ImportancesMixin, MergingMixin, ForestStateMixin, FittingMixin):
+class Forest(
+    EnsembleMixin, ImportancesMixin, MergingMixin, ForestStateMixin, FittingMixin
+):
     """Trees grown on one encoded table, each from rows and features of its own."""
-
-    def apply(self, X: ArrayLike) -> NDArray[np.intp]:
-        """Return the node number of the leaf that each row reaches in each tree.
-
-        Parameters
-        ----------
-        X : {array-like, sparse, data frame} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_estimators), intp
-        """
-        check_is_fitted(self)
-        return self._ensemble.leaves(self._matrix(X), self._n_threads())
 
     def decision_path(self, X: ArrayLike) -> tuple[Any, NDArray[np.intp]]:
         """Return which nodes each row goes through.

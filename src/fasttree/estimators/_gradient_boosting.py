@@ -20,6 +20,7 @@ from fasttree.estimators._boosting_parameters import (
     SHARED_DOC,
     take_parameters,
 )
+from fasttree.estimators._boosting_rows import Given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +137,7 @@ default=None
         ValueError
             If a parameter or the data cannot be used; an earlier fit is kept.
         """
-        return self._fit(X, y, sample_weight, eval_set, init_score)
+        return self._fit(Given(X, y, sample_weight, eval_set, init_score))
 
     def _check_target(
         self,
@@ -315,7 +316,7 @@ class GradientBoostingRegressor(RegressorMixin, BaseGradientBoosting):
         -------
         self
         """
-        return self._fit(X, y, sample_weight, eval_set, init_score)
+        return self._fit(Given(X, y, sample_weight, eval_set, init_score))
 
     def _check_target(
         self,

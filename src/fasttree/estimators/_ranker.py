@@ -22,7 +22,7 @@ from fasttree.estimators._boosting_parameters import (
     SHARED_DOC,
     take_parameters,
 )
-from fasttree.estimators._boosting_rows import Rows
+from fasttree.estimators._boosting_rows import Given, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,7 +141,7 @@ class GradientBoostingRanker(BaseGradientBoosting):
             If a parameter or the data cannot be used; an earlier fit is kept.
         """
         ids = np.zeros(_num_samples(X), np.int8) if qid is None else qid
-        return self._fit(X, y, sample_weight, eval_set, init_score, ids)
+        return self._fit(Given(X, y, sample_weight, eval_set, init_score, ids))
 
     def _check_target(
         self,

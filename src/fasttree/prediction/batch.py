@@ -11,12 +11,13 @@ from fasttree import threads
 from fasttree._kernels import ensemble as kernels
 from fasttree._kernels import large as large_kernels
 from fasttree.prediction.small_trees import SmallTrees
+from fasttree.trees.packed_tree import check_matrix
 from fasttree.trees.packed_trees import LANES, aligned_empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from fasttree.trees.packed_trees import PackedTrees
 
@@ -198,22 +199,3 @@ class BatchPredictor:
 
     def _number_array(self) -> NDArray[np.int32]:
         return np.zeros(0, np.int32) if self._numbers is None else self._numbers
-
-
-def check_matrix(X: ArrayLike, n_features: int) -> NDArray[Any]:
-    """Return `X` as the contiguous float matrix that the kernels take.
-
-    Raises
-    ------
-    ValueError
-        If `X` is not a numeric matrix with `n_features` columns.
-    """
-    matrix = np.asarray(X)
-    if matrix.ndim != 2 or matrix.shape[1] != n_features:
-        raise ValueError(
-            f"X must have shape (n_samples, {n_features}), got {matrix.shape}"
-        )
-    if matrix.dtype.kind not in "biuf":
-        raise ValueError(f"X must be numeric, got dtype {matrix.dtype}")
-    single = np.can_cast(matrix.dtype, np.float32, "safe")
-    return np.ascontiguousarray(matrix, np.float32 if single else np.float64)

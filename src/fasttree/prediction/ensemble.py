@@ -230,12 +230,7 @@ class Ensemble:
         """
         if not self.is_classification:
             raise ValueError("mean_shares needs trees for classification")
-        out = _check_out(out, (len(X), self.packed.n_columns))
-
-        out[:] = 0.0
-        self._add(X, out, n_threads)
-        out /= len(self)
-        return out
+        return self._means(X, (len(X), self.packed.n_columns), n_threads, out)
 
     def mean_values(
         self,
@@ -266,10 +261,18 @@ class Ensemble:
         if self.is_classification:
             raise ValueError("mean_values needs trees for regression")
         shape = (len(X),) if self.n_outputs == 1 else (len(X), self.n_outputs)
-        out = _check_out(out, shape)
+        return self._means(X, shape, n_threads, out)
 
+    def _means(
+        self,
+        X: NDArray[Any] | SparseRows,
+        shape: tuple[int, ...],
+        n_threads: int,
+        out: NDArray[np.float64] | None,
+    ) -> NDArray[np.float64]:
+        out = _check_out(out, shape)
         out[...] = 0.0
-        self._add(X, out.reshape(len(X), self.n_outputs), n_threads)
+        self._add(X, out.reshape(len(X), shape[-1] if shape[1:] else 1), n_threads)
         out /= len(self)
         return out
 

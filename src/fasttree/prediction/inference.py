@@ -10,6 +10,7 @@ import numpy as np
 from fasttree import threads
 from fasttree._kernels import predict as kernels
 from fasttree.data.schema import SparseRows
+from fasttree.trees.packed_tree import check_matrix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +58,7 @@ def find_leaves(
             stop = start + len(block)
             leaves[start:stop] = find_leaves(tree, block, n_threads)
         return leaves
-    X = tree.check_matrix(X)
+    X = check_matrix(X, tree.n_features)
     packed = tree.packed
     leaves = np.empty(len(X), np.intp)
     blocks = _row_blocks(len(X), tree.max_depth, n_threads)

@@ -10,7 +10,7 @@ from fasttree._kernels import predict as kernels
 from fasttree.trees.tree_checks import NO_CHILD, require
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 # The same fields as NumericNode and CategoricalNode in traverse.pxd.
 NODE = np.dtype([("threshold", "f8"), ("feature", "u4"), ("left", "u4")])
@@ -94,3 +94,22 @@ def pack_tree(tree: Any) -> PackedTree:
     leaf_of = np.full(n_positions, -1, np.int32)
     leaf_of[position[leaves]] = np.arange(leaves.size)
     return PackedTree(nodes.view(np.uint8), words, bool(categorical.size), leaf_of)
+
+
+def check_matrix(X: ArrayLike, n_features: int) -> NDArray[Any]:
+    """Return `X` as the contiguous float matrix that the kernels take.
+
+    Raises
+    ------
+    ValueError
+        If `X` is not a numeric matrix with `n_features` columns.
+    """
+    matrix = np.asarray(X)
+    if matrix.ndim != 2 or matrix.shape[1] != n_features:
+        raise ValueError(
+            f"X must have shape (n_samples, {n_features}), got {matrix.shape}"
+        )
+    if matrix.dtype.kind not in "biuf":
+        raise ValueError(f"X must be numeric, got dtype {matrix.dtype}")
+    single = np.can_cast(matrix.dtype, np.float32, "safe")
+    return np.ascontiguousarray(matrix, np.float32 if single else np.float64)
