@@ -21,6 +21,7 @@ from benchmarks.datasets import ordinal_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from numpy.typing import NDArray
 
@@ -73,6 +74,9 @@ def _check_best_splits(workload: Workload) -> None:
     if workload.splitter != "best":
         msg = "it draws no splits"
         raise UnsupportedWorkload(msg)
+    if workload.max_features is not None:
+        msg = "it draws no features for a node"
+        raise UnsupportedWorkload(msg)
     if workload.criterion == "absolute_error":
         msg = "it has no trees of medians"
         raise UnsupportedWorkload(msg)
@@ -94,40 +98,33 @@ def _predict_matrix(model: Any, data: Dataset, X: Any) -> NDArray[Any]:
 # -- fasttree and scikit-learn ------------------------------------------------
 
 
-def _fit_fasttree(workload: Workload, data: Dataset, n_threads: int) -> Any:
-    from fasttree import DecisionTreeClassifier, DecisionTreeRegressor
-
-    estimator = (
-        DecisionTreeClassifier
-        if _is_classification(workload)
-        else DecisionTreeRegressor
-    )
-    return estimator(
+def _single_tree(library: ModuleType, workload: Workload, **params: Any) -> Any:
+    """Return a tree of fasttree or scikit-learn, which name parameters alike."""
+    kind = "Classifier" if _is_classification(workload) else "Regressor"
+    return getattr(library, f"DecisionTree{kind}")(
         criterion=workload.criterion,
         max_depth=workload.max_depth,
-        max_bins=workload.max_bins,
         splitter=workload.splitter,
         max_features=workload.max_features,
         random_state=0,
-        n_jobs=n_threads,
-    ).fit(data.X_train, data.y_train)
+        **params,
+    )
+
+
+def _fit_fasttree(workload: Workload, data: Dataset, n_threads: int) -> Any:
+    import fasttree
+
+    model = _single_tree(
+        fasttree, workload, max_bins=workload.max_bins, n_jobs=n_threads
+    )
+    return model.fit(data.X_train, data.y_train)
 
 
 def _fit_sklearn(workload: Workload, data: Dataset, _n_threads: int) -> Any:
-    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+    from sklearn import tree
 
-    estimator = (
-        DecisionTreeClassifier
-        if _is_classification(workload)
-        else DecisionTreeRegressor
-    )
-    return estimator(
-        criterion=workload.criterion,
-        max_depth=workload.max_depth,
-        splitter=workload.splitter,
-        max_features=workload.max_features,
-        random_state=0,
-    ).fit(ordinal_matrix(data, data.X_train), data.y_train)
+    matrix = ordinal_matrix(data, data.X_train)
+    return _single_tree(tree, workload).fit(matrix, data.y_train)
 
 
 def _count_tree(model: Any) -> int:
