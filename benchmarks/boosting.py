@@ -147,6 +147,23 @@ def sparse(n_rows: int, n_features: int, seed: int = 0) -> datasets.Dataset:
     )
 
 
+def words(n_rows: int, n_features: int, seed: int = 0) -> datasets.Dataset:
+    """Return CSR rows of forty weights, as of words: some columns are frequent."""
+    rng = np.random.default_rng(seed)
+    total, per_row = n_rows * 5 // 4, 40
+    chance = 1 / np.arange(1, n_features + 1) ** 0.8
+    columns = rng.choice(n_features, total * per_row, p=chance / chance.sum())
+    rows = np.repeat(np.arange(total), per_row)
+    weights = rng.random(total * per_row, dtype=np.float32)
+    X = scipy.sparse.csr_array((weights, (rows, columns)), (total, n_features))
+    X.sum_duplicates()
+    score = X @ rng.standard_normal(n_features)
+    y = (score + rng.standard_normal(total) * score.std() > 0).astype(np.int64)
+    return datasets.Dataset(
+        X[:n_rows], y[:n_rows], X[n_rows:], y[n_rows:], "classification"
+    )
+
+
 _binary = datasets.synthetic_binary
 JOBS = {
     "binary-1m": Job("1,000,000 x 28, two classes", partial(_binary, 1_000_000)),
@@ -202,6 +219,12 @@ JOBS = {
     "sparse": Job(
         "100,000 x 2,000 in CSR, 1 % of the values",
         partial(sparse, 100_000, 2_000),
+        draws=1,
+        leave_out=("hgb", "ydf"),
+    ),
+    "words": Job(
+        "50,000 x 2,000 in CSR, forty weights a row, all different",
+        partial(words, 50_000, 2_000),
         draws=1,
         leave_out=("hgb", "ydf"),
     ),
