@@ -197,6 +197,7 @@ JOBS = {
         task="regression",
         is_real=True,
     ),
+    "binary-50k": Job("50,000 x 28, two classes", partial(_binary, 50_000), draws=5),
     "binary-20k": Job("20,000 x 28, two classes", partial(_binary, 20_000), draws=5),
     "binary-1k": Job("1,000 x 20, two classes", partial(_binary, 1_000, 20), draws=25),
     "covtype-like": Job(
@@ -231,8 +232,13 @@ JOBS = {
 }
 
 
-def fit(peer: str, job: Job, data: datasets.Dataset, n_threads: int) -> Any:
-    """Fit a peer's model with the job's number of trees and leaves."""
+def fit(
+    peer: str, job: Job, data: datasets.Dataset, n_threads: int, **changes: Any
+) -> Any:
+    """Fit a peer's model with the job's number of trees and leaves.
+
+    `changes` are parameters of the peer's own, which YDF is not given.
+    """
     X, y = data.X_train, data.y_train
     group = np.full(len(y) // 40, 40)
     if peer == "fasttree":
@@ -244,6 +250,7 @@ def fit(peer: str, job: Job, data: datasets.Dataset, n_threads: int) -> Any:
             "l2_regularization": 1.0,
             "early_stopping": False,
             "n_jobs": n_threads,
+            **changes,
         }
         if job.task == "ranking":
             model = fasttree.GradientBoostingRanker(**options)
@@ -265,6 +272,7 @@ def fit(peer: str, job: Job, data: datasets.Dataset, n_threads: int) -> Any:
             force_row_wise=peer != "lightgbm-col",
             force_col_wise=peer == "lightgbm-col",
             use_quantized_grad=peer == "lightgbm-quant",
+            **changes,
         )
         extra = {"group": group} if job.task == "ranking" else {}
         return model.fit(X, y.astype(int) if job.task == "ranking" else y, **extra)
@@ -275,6 +283,7 @@ def fit(peer: str, job: Job, data: datasets.Dataset, n_threads: int) -> Any:
             job.task, "Classifier"
         )
         options = {"objective": "rank:ndcg"} if job.task == "ranking" else {}
+        options |= changes
         model = getattr(xgboost, f"XGB{kind}")(
             n_estimators=job.trees,
             max_leaves=job.leaves,
@@ -300,6 +309,7 @@ def fit(peer: str, job: Job, data: datasets.Dataset, n_threads: int) -> Any:
             early_stopping=False,
             # Categories of a frame are categories.
             categorical_features="from_dtype",
+            **changes,
         )
         with threadpool_limits(n_threads):
             return model.fit(X, y)
