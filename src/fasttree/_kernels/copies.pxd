@@ -11,9 +11,9 @@ from libc.stdint cimport (
 from libc.string cimport memcpy
 
 from fasttree._kernels.cells cimport Codes, renumber
-from fasttree._kernels.draw cimport make_keys
 from fasttree._kernels.grower cimport Grower
 from fasttree._kernels.histogram cimport fasttree_prefetch
+from fasttree._kernels.keys cimport make_keys
 from fasttree._kernels.parting cimport code_at
 from fasttree._kernels.transpose cimport transpose
 from fasttree._kernels.types cimport (

@@ -1,16 +1,9 @@
 """Splits drawn at random: one candidate a feature, as in extremely randomized trees
 (Geurts, Ernst and Wehenkel 2006).
 
-Nothing is sorted. A node is a list of rows, and a column is looked at through
-*keys*, integers in the order of the values:
-
-    exact columns      the bits of the value, made monotone: int32 for float32
-                       columns, else int64
-    binned columns     the bin's code, int32
-    categories         the category's code, int32; the missing code is one more
-
-A missing number has the largest key. The numbers drawn for a feature in a node
-depend on the node's key and the feature alone:
+Nothing is sorted. A node is a list of rows, and a column is looked at through its
+*keys*: see keys.pxd. The numbers drawn for a feature in a node depend on the
+node's key and the feature alone:
 
     node_draw = mix(key ^ 0x9FB21C651E98DF25)
     h         = mix(node_draw + feature * 0xA24BAED4963EE407)
@@ -26,7 +19,6 @@ and share the code 2**32 - 1 there.
 from libc.math cimport INFINITY, NAN
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
 
 from fasttree._kernels.absolute cimport (
     HalfSums,
@@ -35,13 +27,21 @@ from fasttree._kernels.absolute cimport (
     cost_of_halves,
     median_of_halves,
 )
-from fasttree._kernels.histogram cimport fasttree_prefetch
 from fasttree._kernels.impurity cimport (
     ClassSums,
     nlogn,
     score_binary,
     score_classes,
     score_sums,
+)
+from fasttree._kernels.keys cimport (
+    KeyRange,
+    gather_column,
+    key_value,
+    narrow_or_wide,
+    nearest_cut,
+    range_of,
+    value_key,
 )
 from fasttree._kernels.monotone cimport (
     Monotone,
@@ -53,7 +53,6 @@ from fasttree._kernels.monotone cimport (
 )
 from fasttree._kernels.outputs cimport add_row, score_counted, target_of
 from fasttree._kernels.random cimport mix
-from fasttree._kernels.records cimport Arena, NodeRecord, reserve_words
 from fasttree._kernels.types cimport (
     ABSOLUTE,
     BINARY,
@@ -67,10 +66,6 @@ from fasttree._kernels.types cimport (
     Target,
     entry_t,
 )
-
-ctypedef fused narrow_or_wide:
-    int32_t
-    int64_t
 
 cdef enum:
     MAX_ATTEMPTS = 64         # at drawing two sides of categories: 2**-64 fail
@@ -95,13 +90,6 @@ cdef struct DrawSpace:
     int64_t* totals           # (n_totals,) of the node
     uint8_t* sides            # (n_rows,) by row, where rows have several orders
     Monotone rule             # of the node
-
-# The keys that occur in a node.
-cdef struct KeyRange:
-    int64_t low               # of the present ones
-    int64_t high
-    int64_t n_missing
-
 
 cdef inline bint reserve_draws(
     DrawSpace* space, int64_t capacity, const Target* target, int64_t n_rows,
@@ -157,159 +145,6 @@ cdef inline double draw_between(
     if not low <= value < high:
         value = low
     return value + 0.0  # no negative zero: its key would differ
-
-
-# --- keys and values ------------------------------------------------------------
-
-cdef inline double key_value(narrow_or_wide key) noexcept nogil:
-    """The value of an exact column's key."""
-    cdef float narrow
-    cdef double wide
-    if narrow_or_wide is int32_t:
-        key ^= (key >> 31) & 0x7FFFFFFF
-        memcpy(&narrow, &key, sizeof(float))
-        return <double>narrow
-    else:
-        key ^= (key >> 63) & <int64_t>0x7FFFFFFFFFFFFFFF
-        memcpy(&wide, &key, sizeof(double))
-        return wide
-
-
-cdef inline int64_t value_key(double value, bint narrow) noexcept nogil:
-    """The inverse of `key_value`."""
-    cdef float single
-    cdef int32_t key
-    cdef int64_t wide
-    if narrow:
-        single = <float>value
-        memcpy(&key, &single, sizeof(float))
-        return key ^ ((key >> 31) & 0x7FFFFFFF)
-    memcpy(&wide, &value, sizeof(double))
-    return wide ^ ((wide >> 63) & <int64_t>0x7FFFFFFFFFFFFFFF)
-
-
-cdef inline int64_t nearest_cut(
-    const Feature* feature, int64_t low, int64_t high, double* threshold
-) noexcept nogil:
-    """Last bin on the left, of the bins low..high, nearest to a threshold.
-
-    A threshold inside a bin is moved to the nearer one of the bin's two ends that
-    leave bins on either side.
-    """
-    cdef int64_t first = low, last = high, middle
-    cdef double value = threshold[0], a, b
-    cdef bint down, up
-    while first < last:  # the first bin that ends above the threshold
-        middle = (first + last) >> 1
-        if feature.upper[middle] <= value:
-            first = middle + 1
-        else:
-            last = middle
-    if value < feature.lower[first]:
-        return first - 1
-    down = first > low
-    up = first < high
-    if down and (not up or value - feature.lower[first]
-                 <= feature.upper[first] - value):
-        first -= 1
-    a = feature.upper[first]
-    b = feature.lower[first + 1]
-    value = a / 2 + b / 2
-    if feature.single:
-        value = <double><float>value
-    threshold[0] = value if a <= value < b else a
-    return first
-
-
-cdef inline void make_keys(narrow_or_wide* keys, int64_t n) noexcept nogil:
-    """Make keys of the bits of float or double values, in place.
-
-    As `value_keys` of encode.pyx does; without a branch, so that it is vectorised.
-    """
-    cdef narrow_or_wide largest = <narrow_or_wide>(
-        0x7FFFFFFF if narrow_or_wide is int32_t else <int64_t>0x7FFFFFFFFFFFFFFF)
-    cdef narrow_or_wide infinity = <narrow_or_wide>(
-        0x7F800000 if narrow_or_wide is int32_t else <int64_t>0x7FF0000000000000)
-    cdef narrow_or_wide key
-    cdef int64_t i
-    for i in range(n):
-        key = keys[i] ^ ((keys[i] >> (8 * sizeof(narrow_or_wide) - 1)) & largest)
-        key += key == -1  # negative zero
-        keys[i] = largest if (key > infinity) | (key < -1 - infinity) else key
-
-
-cdef inline void gather_column(
-    const narrow_or_wide* keys, const entry_t* rows, int64_t n, narrow_or_wide* out
-) noexcept nogil:
-    cdef int64_t i
-    for i in range(n):
-        out[i] = keys[rows[i]]
-
-
-cdef inline void gather_beside(
-    const uint8_t* keys, int64_t row_bytes, const int64_t* offset, const entry_t* rows,
-    int64_t n, narrow_or_wide** out, int k
-) noexcept nogil:
-    """Gather `k` columns of a table of rows; called with a number, for its loops."""
-    cdef int64_t i
-    cdef int j
-    cdef const uint8_t* row
-    for i in range(n):
-        if entry_t is uint32_t:
-            if i + 16 < n:
-                row = keys + rows[i + 16] * row_bytes
-                for j in range(k):
-                    fasttree_prefetch(row + offset[j])
-        row = keys + rows[i] * row_bytes
-        for j in range(k):
-            out[j][i] = (<const narrow_or_wide*>(row + offset[j]))[0]
-
-
-cdef inline void gather_group(
-    const uint8_t* keys, int64_t row_bytes, const int64_t* offset, const entry_t* rows,
-    int64_t n, narrow_or_wide** out, int k
-) noexcept nogil:
-    """Write to `out` (k, n) the keys of k columns, `offset` bytes from a row's start."""
-    if k == 1:
-        gather_beside(keys, row_bytes, offset, rows, n, out, 1)
-    elif k == 2:
-        gather_beside(keys, row_bytes, offset, rows, n, out, 2)
-    elif k == 3:
-        gather_beside(keys, row_bytes, offset, rows, n, out, 3)
-    elif k == 4:
-        gather_beside(keys, row_bytes, offset, rows, n, out, 4)
-    elif k == 5:
-        gather_beside(keys, row_bytes, offset, rows, n, out, 5)
-    elif k == 6:
-        gather_beside(keys, row_bytes, offset, rows, n, out, 6)
-    elif k == 7:
-        gather_beside(keys, row_bytes, offset, rows, n, out, 7)
-    elif k == 8:
-        gather_beside(keys, row_bytes, offset, rows, n, out, 8)
-
-
-cdef inline KeyRange range_of(
-    const narrow_or_wide* keys, int64_t n, bint has_missing
-) noexcept nogil:
-    cdef KeyRange seen
-    cdef narrow_or_wide missing = <narrow_or_wide>(
-        0x7FFFFFFF if narrow_or_wide is int32_t else <int64_t>0x7FFFFFFFFFFFFFFF)
-    cdef narrow_or_wide low = missing, high = -missing, key
-    cdef int64_t i, n_missing = 0
-    if not has_missing:
-        for i in range(n):
-            low = min(low, keys[i])
-            high = max(high, keys[i])
-    else:
-        for i in range(n):
-            key = keys[i]
-            n_missing += key == missing
-            low = min(low, key)
-            high = max(high, -missing if key == missing else key)
-    seen.n_missing = n_missing
-    seen.low = low
-    seen.high = high
-    return seen
 
 
 # --- the score of a candidate -----------------------------------------------------
@@ -610,110 +445,3 @@ cdef inline bint draw_feature(
                       <int64_t*>space.bank[0])
     return draw_gathered(feature, index, &space.bank[0], rows, node_draw, target, node,
                          limits, space, best)
-
-
-# --- carrying a split out ---------------------------------------------------------
-
-cdef inline int64_t part_keys(
-    const narrow_or_wide* keys, entry_t* rows, int64_t n, narrow_or_wide cut,
-    bint missing_left, entry_t* spare
-) noexcept nogil:
-    cdef narrow_or_wide missing = <narrow_or_wide>(
-        0x7FFFFFFF if narrow_or_wide is int32_t else <int64_t>0x7FFFFFFFFFFFFFFF)
-    cdef narrow_or_wide key
-    cdef int64_t i, left = 0, right = 0, side
-    cdef entry_t row
-    for i in range(n):
-        row = rows[i]
-        key = keys[row]
-        side = (key <= cut) | (missing_left & (key == missing))
-        rows[left] = row
-        spare[right] = row
-        left += side
-        right += 1 - side
-    memcpy(rows + left, spare, right * sizeof(entry_t))
-    return left
-
-
-cdef inline int64_t part_set(
-    const int32_t* codes, entry_t* rows, int64_t n, uint64_t h, int64_t attempt,
-    int64_t min_category, int64_t* sizes, entry_t* spare
-) noexcept nogil:
-    cdef int64_t i, left = 0, right = 0
-    cdef int32_t side
-    cdef entry_t row
-    for i in range(n):
-        sizes[codes[rows[i]]] += 1
-    for i in range(n):
-        row = rows[i]
-        side = draw_side(sizes, min_category, codes[row], h, attempt)
-        rows[left] = row
-        spare[right] = row
-        left += 1 - side
-        right += side
-    memcpy(rows + left, spare, right * sizeof(entry_t))
-    for i in range(n):
-        sizes[codes[rows[i]]] = 0
-    return left
-
-
-cdef inline int64_t part_rows(
-    const Feature* feature, const void* keys, entry_t* rows, int64_t n,
-    const Split* split, uint64_t node_draw, const Limits* limits, int64_t* sizes,
-    entry_t* spare
-) noexcept nogil:
-    """Part a node's rows by its drawn split, stably; return how many went left."""
-    if feature.categorical:
-        return part_set(<const int32_t*>keys, rows, n,
-                        draw_of_feature(node_draw, split.feature), split.position,
-                        limits.min_samples_category, sizes, spare)
-    if feature.key_size == sizeof(int32_t):
-        return part_keys(<const int32_t*>keys, rows, n, <int32_t>split.position,
-                         split.missing_left, spare)
-    return part_keys(<const int64_t*>keys, rows, n, split.position,
-                     split.missing_left, spare)
-
-
-cdef inline bint record_drawn(
-    Arena* arena, NodeRecord* record, const Feature* feature, const void* keys,
-    int64_t step, const entry_t* rows, int64_t n, int64_t n_left, const Split* split
-) noexcept nogil:
-    """Fill in threshold or category set, from rows that have been parted.
-
-    An absent category goes to the child with more rows, to the right if they are
-    equal.
-    """
-    cdef const int32_t* codes = <const int32_t*>keys
-    cdef int64_t i, n_words = (<int64_t>feature.n_codes + 63) // 64
-    cdef uint64_t* words
-    cdef uint64_t bit
-    cdef uint32_t code
-    cdef bint left_is_larger = n_left > n - n_left
-    record.feature = split.feature
-    record.set_start = -1
-    record.threshold = split.threshold
-    record.missing_left = split.missing_left
-    record.row_low = record.row_high = 0
-    if not feature.categorical:
-        return True
-    if not reserve_words(arena, n_words):
-        return False
-    words = arena.words + arena.n_words
-    record.set_start = arena.n_words
-    arena.n_words += n_words
-    record.missing_left = left_is_larger
-    memset(words, 255 if left_is_larger else 0, n_words * sizeof(uint64_t))
-    for i in range(n):
-        code = codes[<int64_t>rows[i] * step]
-        if code == feature.n_codes:
-            record.missing_left = i < n_left
-            continue
-        bit = <uint64_t>1 << (code & 63)
-        if i < n_left:
-            words[code >> 6] |= bit
-        else:
-            words[code >> 6] &= ~bit
-    code = feature.n_codes & 63
-    if code:  # no bits past the last category
-        words[n_words - 1] &= (<uint64_t>1 << code) - 1
-    return True

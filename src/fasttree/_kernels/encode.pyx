@@ -64,7 +64,7 @@ ctypedef fused signed_key:
 
 
 def value_keys(const floating[::1] values, signed_key[::1] keys):
-    """Write the keys of draw.pxd: integers in the order of the values.
+    """Write the keys of keys.pxd: integers in the order of the values.
 
     Keys of float are int32, of double int64. The largest stands for NaN.
 

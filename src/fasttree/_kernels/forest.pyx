@@ -4,7 +4,6 @@ import numpy as np
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 
-from libc.math cimport INFINITY, NAN, ldexp
 from libc.stdint cimport (
     int8_t,
     int32_t,
@@ -17,6 +16,7 @@ from libc.stdint cimport (
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from fasttree._kernels.arguments cimport fill_limits, fill_target
 from fasttree._kernels.branches cimport copy_arena, join_arenas
 from fasttree._kernels.cells cimport MOST_STAT_TOTAL, MOST_STAT_WEIGHT, Codes
 from fasttree._kernels.columns cimport Column, threshold_between
@@ -41,9 +41,17 @@ from fasttree._kernels.grower cimport (
     shape_stack,
 )
 from fasttree._kernels.outputs cimport clear_node, measure_node
-from fasttree._kernels.records cimport Arena, NodeRecord, arena_free, reserve_nodes
-from fasttree._kernels.sampled cimport binary_stat, grow_nodes
-from fasttree._kernels.subtree cimport LOCAL_ROWS, must_be_leaf
+from fasttree._kernels.records cimport Arena, NodeRecord, arena_free
+from fasttree._kernels.roots cimport (
+    fill_stats,
+    list_rows,
+    measure_two_classes,
+    plant,
+    weigh_by_counts,
+)
+from fasttree._kernels.sampled cimport grow_nodes
+from fasttree._kernels.subtree cimport LOCAL_ROWS
+from fasttree._kernels.tree_arrays cimport TreeArrays, count_payload, write_tree
 from fasttree._kernels.types cimport (
     ABSOLUTE,
     BINARY,
@@ -53,7 +61,6 @@ from fasttree._kernels.types cimport (
     REGRESSION,
     SQUARED,
     SUMS,
-    Target,
 )
 
 LAYOUT = {"column": sizeof(Column)}
@@ -203,32 +210,10 @@ cdef class Growth:
         elif row_keys is not None:
             g.row_codes = &row_keys[0, 0]
             g.code_bytes = row_keys.shape[1]
-        g.target.kind = kind
-        g.target.loss = loss
-        g.target.entropy = entropy
-        g.target.centre = centres[0]
-        g.target.centres = &centres[0]
-        g.target.per_unit = per_unit
-        g.target.n_classes = n_classes
-        g.target.n_outputs = n_outputs
-        g.target.n_orders = n_outputs if kind == SUMS and loss == ABSOLUTE else 1
-        g.target.n_totals = n_totals
-        g.target.stride = n_rows
-        # Several outputs stand row by row, or output by output: see types.pxd.
-        g.target.row_step = 1 if g.target.n_orders > 1 else n_outputs
-        g.target.output_step = n_table_rows if g.target.n_orders > 1 else 1
-        g.target.class_start = NULL if class_start is None else &class_start[0]
-        g.target.nlogn = NULL if nlogn is None else &nlogn[0]
-        g.target.nlogn_size = 0 if nlogn is None else nlogn.shape[0]
-        g.target.quantum = quantum
-        # Twelve rounded terms; for gini, the rounding of two quotients near n.
-        g.target.slack = 12 * quantum if entropy else 1e-14 * n_rows
-        (g.limits.max_depth, g.limits.min_samples_split, g.limits.min_samples_leaf,
-         g.limits.max_features, g.limits.min_weight_leaf,
-         g.limits.min_samples_category, g.limits.min_gain, g.limits.drawn) = limits
-        g.limits.n_bounded = bounded.shape[0]
-        g.limits.bounded = NULL if bounded.shape[0] == 0 else &bounded[0]
-        g.limits.signs = NULL if bounded.shape[0] == 0 else &signs[0, 0]
+        fill_target(&g.target, kind, loss, entropy, n_classes, n_outputs, n_totals,
+                    class_start, nlogn, quantum, centres, per_unit, n_rows,
+                    n_table_rows)
+        fill_limits(&g.limits, limits, bounded, signs)
         if g.limits.drawn and features is None:
             raise ValueError("drawn splits need features")
         if kind == BINARY and bounded.shape[0]:
@@ -303,9 +288,9 @@ cdef class Growth:
             nodes may have been left, what there is of it from `take_part`.
         """
         cdef Grower* g = &self.g
-        cdef int64_t n = 0, i, o, at, row, ones = 0, total = 0, most_nodes
+        cdef int64_t n
         cdef int64_t* totals = g.scratch.totals
-        cdef int64_t word
+        cdef const uint32_t* drawn = NULL if counts is None else &counts[0]
         cdef NodeStat stat
         cdef bint grown = True
         cdef double started = seconds_now()
@@ -317,71 +302,23 @@ cdef class Growth:
         g.target.response = NULL if response is None else &response[0]
         g.target.weight = NULL if weight is None else &weight[0]
         with nogil:
-            for o in range(g.target.n_orders):
-                n = 0
-                for i in range(self.n_table_rows):
-                    row = i if order is None else order[o * self.n_table_rows + i]
-                    g.rows[o * self.capacity + n] = <uint32_t>row
-                    if counts is not None:
-                        n += counts[row] != 0
-                    else:
-                        n += weight is None or weight[row] != 0
-                    if n == self.capacity:
-                        break
-            if counts is not None and g.target.kind != BINARY:
-                for i in range(n):
-                    self.weight[g.rows[i]] = counts[g.rows[i]]
-                g.target.weight = self.weight
-                if value is not None:
-                    for i in range(n):
-                        row = g.rows[i]
-                        for o in range(g.target.n_outputs):
-                            at = row * g.target.row_step + o * g.target.output_step
-                            self.value[at] = counts[row] * value[at]
-                    g.target.value = self.value
+            n = list_rows(g, drawn, g.target.weight,
+                          NULL if order is None else &order[0], self.capacity)
+            if drawn != NULL and g.target.kind != BINARY:
+                weigh_by_counts(g, n, drawn, self.weight, self.value)
             g.own_target.weight = NULL if g.target.weight == NULL else g.own_weight
             if n > 0:
                 if g.target.kind == BINARY:
-                    for i in range(n):
-                        g.stats[i] = 1 if counts is None else counts[g.rows[i]]
-                        total += g.stats[i]
-                        ones += g.stats[i] * label[g.rows[i]]
-                        g.stats[i] |= (g.stats[i] * label[g.rows[i]]) << 16
-                    g.has_stats = True
-                    stat = binary_stat(&g.target, n, total, ones)
+                    stat = measure_two_classes(g, n, drawn, g.target.label)
                 else:
                     if g.target.kind == CLASSES:
                         g.has_stats = fill_stats(g, n)
                     stat = measure_node(&g.target, g.rows, n, totals)
                     if g.target.n_totals:
                         clear_node(&g.target, totals, g.rows, n)
-                # At once, untouched: what grows by doubling is copied again and again.
-                # For all trees: one that draws more rows would double it.
-                most_nodes = self.capacity
-                if g.limits.max_depth < 32:
-                    most_nodes = min(most_nodes, <int64_t>2 << g.limits.max_depth)
-                grown = reserve_stack(&g.wide, 2) and reserve_nodes(
-                    &g.arena, most_nodes)
-                if grown:
-                    g.wide.frames[0].stat = stat
-                    g.wide.frames[0].begin = 0
-                    g.wide.frames[0].depth = 0
-                    g.wide.frames[0].key = key
-                    g.wide.frames[0].parent = -1
-                    g.wide.frames[0].right = False
-                    g.wide.frames[0].leaf = must_be_leaf(&g.limits, &stat, 0)
-                    for i in range(g.limits.n_bounded):
-                        g.wide.bounds[2 * i] = -INFINITY
-                        g.wide.bounds[2 * i + 1] = INFINITY
-                    for word in range(g.n_words):
-                        g.wide.masks[word] = <uint64_t>-1
-                    if g.n_features & 63:
-                        g.wide.masks[g.n_words - 1] = (
-                            <uint64_t>1 << (g.n_features & 63)) - 1
-                    grown = grow_nodes(
-                        g, &g.wide, g.columns, &g.target, g.rows,
-                        g.stats if g.has_stats else NULL, g.spare,
-                        g.entries, NULL, 0)
+                grown = plant(g, &stat, key, self.capacity) and grow_nodes(
+                    g, &g.wide, g.columns, &g.target, g.rows,
+                    g.stats if g.has_stats else NULL, g.spare, g.entries, NULL, 0)
         self.seconds_all += seconds_now() - started
         if not grown:
             self.fail()
@@ -503,122 +440,42 @@ cdef class Growth:
         `weight_scale` is the units of a weight of one.
         """
         cdef Grower* g = &self.g
-        cdef int64_t n_nodes = g.arena.n_nodes, i, n_leaves = (n_nodes + 1) // 2
-        cdef int64_t leaf = 0, entries = 0, kind = g.target.kind, ones
-        # Of squared deviations, of others.
-        cdef int impurity_exponent = (
-            -2 if g.target.loss == SQUARED else -1) * response_exponent
-        cdef const NodeRecord* record
-        cdef int32_t* left
-        cdef int32_t* right
-        cdef int32_t* feature
-        cdef double* threshold
-        cdef uint8_t* missing_left
-        cdef double* impurity
-        cdef int64_t* rows
-        cdef double* weight
-        cdef int32_t* set_start = NULL
-        cdef int32_t* set_count = NULL
-        cdef uint64_t* words
-        cdef int64_t* leaf_start = NULL
-        cdef int32_t* leaf_class = NULL
-        cdef double* leaf_weight = NULL
-        cdef double* leaf_value = NULL
-        cdef double* inner_value = NULL
-        cdef int64_t inner = 0
-        cdef bint has_inner = kind == REGRESSION and g.target.loss == ABSOLUTE
-        cdef int64_t n_payload = g.arena.n_payload
-        cdef bint has_sets = g.arena.n_words > 0
+        cdef int64_t n_nodes = g.arena.n_nodes, n_leaves = (n_nodes + 1) // 2
+        cdef int64_t n_payload
+        cdef TreeArrays to
+        memset(&to, 0, sizeof(TreeArrays))
         out = {}
-        left = <int32_t*>add_array(out, "children_left", n_nodes, np.int32)
-        right = <int32_t*>add_array(out, "children_right", n_nodes, np.int32)
-        feature = <int32_t*>add_array(out, "feature", n_nodes, np.int32)
-        threshold = <double*>add_array(out, "threshold", n_nodes, np.float64)
-        missing_left = <uint8_t*>add_array(out, "missing_left", n_nodes, np.uint8)
-        impurity = <double*>add_array(out, "impurity", n_nodes, np.float64)
-        rows = <int64_t*>add_array(out, "n_node_samples", n_nodes, np.int64)
-        weight = <double*>add_array(
+        to.left = <int32_t*>add_array(out, "children_left", n_nodes, np.int32)
+        to.right = <int32_t*>add_array(out, "children_right", n_nodes, np.int32)
+        to.feature = <int32_t*>add_array(out, "feature", n_nodes, np.int32)
+        to.threshold = <double*>add_array(out, "threshold", n_nodes, np.float64)
+        to.missing_left = <uint8_t*>add_array(out, "missing_left", n_nodes, np.uint8)
+        to.impurity = <double*>add_array(out, "impurity", n_nodes, np.float64)
+        to.rows = <int64_t*>add_array(out, "n_node_samples", n_nodes, np.int64)
+        to.weight = <double*>add_array(
             out, "weighted_n_node_samples", n_nodes, np.float64)
-        if has_sets:
-            set_start = <int32_t*>add_array(out, "category_start", n_nodes, np.int32)
-            set_count = <int32_t*>add_array(out, "category_count", n_nodes, np.int32)
-            words = <uint64_t*>add_array(
+        if g.arena.n_words > 0:
+            to.set_start = <int32_t*>add_array(
+                out, "category_start", n_nodes, np.int32)
+            to.set_count = <int32_t*>add_array(
+                out, "category_count", n_nodes, np.int32)
+            to.words = <uint64_t*>add_array(
                 out, "category_bits", g.arena.n_words, np.uint64)
-            memcpy(words, g.arena.words, g.arena.n_words * sizeof(uint64_t))
-        if kind == REGRESSION:
-            leaf_value = <double*>add_array(out, "leaf_value", n_leaves, np.float64)
-            if has_inner:
-                inner_value = <double*>add_array(
+        if g.target.kind == REGRESSION:
+            to.leaf_value = <double*>add_array(out, "leaf_value", n_leaves, np.float64)
+            if g.target.loss == ABSOLUTE:
+                to.inner_value = <double*>add_array(
                     out, "inner_value", n_nodes - n_leaves, np.float64)
         else:
-            if kind == BINARY:
-                n_payload = 0
-                for i in range(n_nodes):
-                    record = g.arena.nodes + i
-                    if record.left < 0:
-                        n_payload += (record.ones > 0) + (record.ones < record.weight)
-            leaf_start = <int64_t*>add_array(
+            n_payload = count_payload(&g.arena, g.target.kind)
+            to.leaf_start = <int64_t*>add_array(
                 out, "leaf_start", n_leaves + 1, np.int64)
-            leaf_class = <int32_t*>add_array(out, "leaf_class", n_payload, np.int32)
-            leaf_weight = <double*>add_array(
+            to.leaf_class = <int32_t*>add_array(out, "leaf_class", n_payload, np.int32)
+            to.leaf_weight = <double*>add_array(
                 out, "leaf_weight", n_payload, np.float64)
-            leaf_start[0] = 0
         with nogil:
-            for i in range(n_nodes):
-                record = g.arena.nodes + i
-                left[i] = record.left
-                right[i] = record.right
-                feature[i] = record.feature
-                threshold[i] = -2.0
-                missing_left[i] = <uint8_t>record.missing_left
-                impurity[i] = record.impurity
-                rows[i] = record.n
-                weight[i] = <double>record.weight / weight_scale
-                if kind == REGRESSION:
-                    impurity[i] = ldexp(impurity[i], impurity_exponent)
-                if has_sets:
-                    set_start[i] = <int32_t>record.set_start
-                    set_count[i] = 0
-                if record.left >= 0:
-                    if has_inner:
-                        inner_value[inner] = ldexp(record.value, -response_exponent)
-                        inner += 1
-                    if record.set_start >= 0:
-                        threshold[i] = NAN
-                        set_count[i] = <int32_t>(
-                            self.columns[record.feature].codes.n_codes - 1)
-                    elif g.limits.drawn:
-                        threshold[i] = record.threshold
-                    else:
-                        threshold[i] = threshold_between(
-                            self.columns + record.feature, record.row_low,
-                            record.row_high)
-                    continue
-                if kind == REGRESSION:
-                    leaf_value[leaf] = ldexp(record.value, -response_exponent)
-                    leaf += 1
-                    continue
-                if kind == BINARY:
-                    ones = record.ones
-                    if ones < record.weight:
-                        leaf_class[entries] = 0
-                        leaf_weight[entries] = <double>(record.weight - ones)
-                        entries += 1
-                    if ones > 0:
-                        leaf_class[entries] = 1
-                        leaf_weight[entries] = <double>ones
-                        entries += 1
-                else:
-                    # Leaves list their classes in the order of the records.
-                    leaf_start[leaf] = record.payload
-                leaf += 1
-                if kind == BINARY:
-                    leaf_start[leaf] = entries
-            if kind == CLASSES:
-                leaf_start[leaf] = n_payload
-                for i in range(n_payload):
-                    leaf_class[i] = g.arena.leaf_class[i]
-                    leaf_weight[i] = <double>g.arena.leaf_weight[i] / weight_scale
+            write_tree(&g.arena, self.columns, &g.target, g.limits.drawn,
+                       response_exponent, weight_scale, &to)
         return out
 
     def outline(self, int response_exponent, double weight_scale):
@@ -771,23 +628,6 @@ cdef bint may_go_on(void* growth) noexcept with gil:
         (<Growth>growth).error = error
         return False
     return True
-
-
-cdef bint fill_stats(Grower* g, int64_t n) noexcept nogil:
-    """Write class and weight of a tree's rows by place, if they are small enough."""
-    cdef const Target* target = &g.target
-    cdef int64_t i, weight = 1, total = 0
-    cdef uint64_t most = 0
-    if g.limits.n_bounded or g.limits.drawn:
-        return False
-    for i in range(n):
-        if target.weight != NULL:
-            weight = target.weight[g.rows[i]]
-        most |= <uint64_t>weight
-        total += weight
-        g.stats[i] = target.label[g.rows[i]] | <uint32_t>weight << 16
-    return most <= MOST_STAT_WEIGHT and total <= MOST_STAT_TOTAL and (
-        not target.entropy or total < target.nlogn_size)
 
 
 cdef void* add_array(dict out, str name, int64_t n, dtype) except? NULL:

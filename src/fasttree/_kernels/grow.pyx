@@ -18,6 +18,7 @@ from fasttree._kernels.absolute cimport (
     rank_rows,
     reserve_medians,
 )
+from fasttree._kernels.arguments cimport fill_limits, fill_target
 from fasttree._kernels.copied cimport (
     copy_node,
     free_workspace,
@@ -29,10 +30,9 @@ from fasttree._kernels.draw cimport (
     draw_feature,
     draw_of_node,
     free_draws,
-    part_rows,
-    record_drawn,
     reserve_draws,
 )
+from fasttree._kernels.drawn_parting cimport part_rows, record_drawn
 from fasttree._kernels.histogram cimport (
     BINS,
     TILE,
@@ -195,29 +195,13 @@ cdef class Problem:
         cdef int64_t n = rows.shape[0] // n_orders
         self.owned = (class_start, label, weight, value, response, nlogn, centres,
                       features, rows, tiles, tiled, bounded, signs, owned)
-        self.view.target.n_outputs = n_outputs
-        self.view.target.n_totals = n_totals
-        self.view.target.n_orders = n_orders
-        self.view.target.stride = n
-        self.view.target.row_step = 1 if n_orders > 1 else n_outputs
-        self.view.target.output_step = n if n_orders > 1 else 1
-        self.view.target.class_start = NULL if class_start is None else &class_start[0]
-        self.view.target.centres = &centres[0]
-        self.view.target.kind = kind
-        self.view.target.loss = loss
-        self.view.target.centre = centres[0]
-        self.view.target.per_unit = per_unit
-        self.view.target.entropy = entropy
-        self.view.target.n_classes = n_classes
+        fill_target(&self.view.target, kind, loss, entropy, n_classes, n_outputs,
+                    n_totals, class_start, nlogn, quantum, centres, per_unit, n, n)
+        fill_limits(&self.view.limits, limits, bounded, signs)
         self.view.target.label = NULL if label is None else &label[0]
         self.view.target.weight = NULL if weight is None else &weight[0]
         self.view.target.value = NULL if value is None else &value[0]
         self.view.target.response = NULL if response is None else &response[0]
-        self.view.target.nlogn = NULL if nlogn is None else &nlogn[0]
-        self.view.target.nlogn_size = 0 if nlogn is None else nlogn.shape[0]
-        self.view.target.quantum = quantum
-        # Twelve rounded terms; for gini, the rounding of two quotients near n.
-        self.view.target.slack = 12 * quantum if entropy else 1e-14 * n
         self.view.features = <const Feature*>&features[0]
         self.view.n_features = <int32_t>(features.shape[0] // sizeof(Feature))
         self.view.n_rows = n
@@ -226,14 +210,6 @@ cdef class Problem:
         self.view.tiles = NULL if tiles.shape[0] == 0 else &tiles[0, 0]
         self.view.tiled = NULL if tiled.shape[0] == 0 else &tiled[0]
         self.view.n_tiles = <int32_t>tiles.shape[0]
-        (self.view.limits.max_depth, self.view.limits.min_samples_split,
-         self.view.limits.min_samples_leaf, self.view.limits.max_features,
-         self.view.limits.min_weight_leaf,
-         self.view.limits.min_samples_category, self.view.limits.min_gain,
-         self.view.limits.drawn) = limits
-        self.view.limits.n_bounded = bounded.shape[0]
-        self.view.limits.bounded = NULL if bounded.shape[0] == 0 else &bounded[0]
-        self.view.limits.signs = NULL if bounded.shape[0] == 0 else &signs[0, 0]
         self.view.run_capacity = run_capacity
         self.view.goes_left = <uint8_t*>calloc(n, 1)
         self.view.local = <uint16_t*>calloc(n, sizeof(uint16_t))

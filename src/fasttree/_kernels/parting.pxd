@@ -5,9 +5,9 @@ from libc.string cimport memcpy, memset
 
 from fasttree._kernels.bin_search cimport make_bins, sort_bins
 from fasttree._kernels.cells cimport Best, Codes, sort_node
-from fasttree._kernels.draw cimport narrow_or_wide
 from fasttree._kernels.grower cimport Grower
 from fasttree._kernels.histogram cimport fasttree_prefetch
+from fasttree._kernels.keys cimport narrow_or_wide
 from fasttree._kernels.records cimport Arena, NodeRecord, reserve_words
 from fasttree._kernels.prefixes cimport count_column
 from fasttree._kernels.scan_categories cimport mark_left

@@ -4,8 +4,8 @@ codes and keys row by row."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fasttree._kernels.columns cimport Column
-from fasttree._kernels.draw cimport narrow_or_wide
 from fasttree._kernels.impurity cimport log2_portable, nlogn_rounded
+from fasttree._kernels.keys cimport narrow_or_wide
 from fasttree._kernels.transpose cimport interleave_bytes
 from fasttree._kernels.types cimport Feature
 

@@ -2,7 +2,7 @@
 
 A node is a list of rows. Nothing is kept for columns that no node looks at: those
 that a node draws are counted by code, see cells.pxd, or have a split drawn of their
-values, see draw.pxd. Wide nodes read the table; once a node's rows are few, its
+values, see keys.pxd. Wide nodes read the table; once a node's rows are few, its
 codes or keys and its targets are copied out, so that they lie in the cache, and the
 subtree below is grown from the copy. Columns of many codes are renumbered there:
 exact splits have small codes too.
@@ -21,15 +21,8 @@ from fasttree._kernels.branches cimport leave_branch
 from fasttree._kernels.cells cimport Best, Codes, sort_node
 from fasttree._kernels.class_cells cimport add_stats, try_classes
 from fasttree._kernels.copies cimport copy_columns, copy_keys, copy_targets
-from fasttree._kernels.draw cimport (
-    GROUP,
-    draw_gathered,
-    draw_of_node,
-    gather_column,
-    gather_group,
-    make_keys,
-    record_drawn,
-)
+from fasttree._kernels.draw cimport GROUP, draw_gathered, draw_of_node
+from fasttree._kernels.drawn_parting cimport record_drawn
 from fasttree._kernels.grower cimport (
     WORK_UNASKED,
     Grower,
@@ -38,6 +31,7 @@ from fasttree._kernels.grower cimport (
     seconds_now,
 )
 from fasttree._kernels.impurity cimport measure_classes, score_binary
+from fasttree._kernels.keys cimport gather_column, gather_group, make_keys
 from fasttree._kernels.monotone cimport (
     Monotone,
     bound_children,

@@ -95,7 +95,7 @@ cdef struct Feature:
     uint32_t n_codes          # code of a missing value, where there are codes
     const void* codes         # (n_rows,) categorical columns; else NULL
     uint32_t* order           # (n_rows,) nodes own ranges of it; NULL if tiled
-    const void* keys          # (n_rows,) drawn splits, see draw.pxd; else NULL
+    const void* keys          # (n_rows,) drawn splits, see keys.pxd; else NULL
     const double* lower       # (n_codes,) bounds of the bins that the keys number;
     const double* upper       # NULL where the keys are values or categories
     uint8_t key_size          # bytes of a key

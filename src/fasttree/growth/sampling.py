@@ -205,7 +205,7 @@ class SharedColumns:
 def keys_by_row(table: EncodedTable, n_threads: int) -> list[NDArray[Any]]:
     """Return each column as the integers that drawn splits look at.
 
-    They are in the order of the values: see the kernel's draw.pxd.
+    They are in the order of the values: see the kernel's keys.pxd.
     """
 
     def make(column: Any) -> NDArray[Any]:
