@@ -112,6 +112,8 @@ KERNELS = [
     "ranking",
     "boost_engine",
     "boost_rows",
+    "boost_moves",
+    "boost_queue",
     "boost_splits",
     "boost_tree",
     "boost_gradients",

@@ -24,7 +24,7 @@ from fasttree._kernels.objective cimport BLOCK, BlockSums
 from fasttree._kernels.random cimport mix
 from fasttree._kernels.ranking cimport RANK_ARRAYS
 from fasttree._kernels.sparse_cells cimport SparseTable, SpreadColumn, read_sparse
-from fasttree._kernels.team cimport close_team, help, open_team, share
+from fasttree._kernels.team cimport Range, close_team, help, open_team, share
 
 NODE_FIELDS = [
     ("gain", "f8"), ("value", "f8"), ("sum_gradient", "f8"), ("sum_hessian", "f8"),
@@ -200,7 +200,8 @@ cdef class Booster:
         e.spaces = <ScanSpace*>self.new(n_workers * sizeof(ScanSpace), True)
         n_bins = e.n_panels * PANEL_TILES * TILE_COLUMNS * TILE_BINS
         e.bins = <uint64_t*>self.new(n_workers * n_bins * sizeof(uint64_t), True)
-        e.dirty = <uint8_t*>self.new(n_workers * e.n_panels, True)
+        e.state = <uint8_t*>self.new(n_workers * e.n_panels, True)
+        e.team.ranges = <Range*>self.new(n_workers * sizeof(Range), True)
         e.live = <uint8_t*>self.new(max_leaves * e.n_groups, True)
         e.shuffled = <int32_t*>self.new(e.n_features * sizeof(int32_t), True)
         e.found = <GradientSplit*>self.new(

@@ -13,10 +13,17 @@ from fasttree._kernels.objective cimport BlockSums
 from fasttree._kernels.sparse_cells cimport SparseTable, SpreadColumn, spread_column
 from fasttree._kernels.team cimport Team
 
+# What stands in a worker's bins of a panel.
+cdef enum:
+    CLEAN                      # zeros
+    COUNTED                    # sums of the leaf that is being split
+    USED                       # those of a leaf before
+
 cdef enum:
     ROW_BLOCK = 16384          # rows of a chunk, a whole number of BLOCKs
     MOVE_BLOCK = 4096          # rows of a chunk that are moved to the children
     PART_ROWS = 4096           # least rows of a chunk that are counted
+    MARK_BLOCK = 32768         # rows of a chunk whose leaves are noted
     MANY_ROWS = 32768          # from here on, workers divide a leaf's rows, not its tiles
     # Below, rows leave a parent's sums one by one, and are counted where a split may
     # leave a side too few.
@@ -119,8 +126,8 @@ cdef struct Engine:
     int64_t* idle              # stack of free places
     int64_t n_idle
     ScanSpace* spaces
-    uint64_t* bins             # (n_workers, 8 * n_panels, 8, 256), zero between uses
-    uint8_t* dirty             # (n_workers, n_panels)
+    uint64_t* bins             # (n_workers, 8 * n_panels, 8, 256)
+    uint8_t* state             # (n_workers, n_panels) of the bins: CLEAN, ...
     uint64_t* sparse_bins      # (n_workers, sparse.n_cells), zero between uses
     uint8_t* sparse_dirty      # (n_workers,)
     bint sparse_divided        # workers have cells of their own

@@ -1,13 +1,12 @@
-"""Loops over the rows of a tree: units of gradients, splits, and leaf values."""
+"""Loops over the rows of a tree: units of gradients, and leaf values."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fasttree._kernels.boost_engine cimport (
-    MOVE_BLOCK, ROW_BLOCK, Engine, Leaf, Node
+    MARK_BLOCK, ROW_BLOCK, Engine, Leaf, Node
 )
-from fasttree._kernels.gradient_histogram cimport LOOK_AHEAD, PANEL_TILES
-from fasttree._kernels.histogram cimport fasttree_prefetch
+from fasttree._kernels.gradient_histogram cimport PANEL_TILES
 from fasttree._kernels.objective cimport BLOCK, round_block, sum_block
 from fasttree._kernels.sparse_cells cimport spread_row
 
@@ -42,98 +41,6 @@ cdef inline void round_chunk(void* context, int64_t chunk, int worker) noexcept 
         memcpy(e.rows[0] + start, e.sample + start, (stop - start) * sizeof(uint32_t))
         for i in range(start, stop):
             h[e.sample[i]] = max(h[e.sample[i]], least)
-
-
-cdef inline void side_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
-    """Note which rows of the parent go left."""
-    cdef Engine* e = <Engine*>context
-    cdef int64_t start = chunk * MOVE_BLOCK, n = e.parent.n
-    cdef int64_t stop = min(start + MOVE_BLOCK, n), i, count = 0
-    cdef const uint8_t* column = e.split_column
-    cdef const uint8_t* table = e.table
-    cdef uint8_t* side = e.side + e.parent.begin
-    cdef const uint32_t* rows = e.rows[e.parent.buffer] + e.parent.begin
-    cdef uint8_t goes_left
-    if e.parent.in_order:
-        for i in range(start, stop):
-            goes_left = table[column[i]]
-            side[i] = goes_left
-            count += goes_left
-    else:
-        for i in range(start, stop):
-            if i + LOOK_AHEAD < n:
-                fasttree_prefetch(column + rows[i + LOOK_AHEAD])
-            goes_left = table[column[rows[i]]]
-            side[i] = goes_left
-            count += goes_left
-    e.block_left[chunk] = count
-
-
-cdef inline void move_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
-    """Move the rows of the parent to the other buffer, left ones first."""
-    cdef Engine* e = <Engine*>context
-    cdef int64_t start = chunk * MOVE_BLOCK, n = e.parent.n
-    cdef int64_t stop = min(start + MOVE_BLOCK, n), i, at
-    cdef int64_t left = e.block_left[chunk]
-    cdef int64_t right = e.to_right + start - left, step
-    cdef const uint8_t* side = e.side + e.parent.begin
-    cdef const uint32_t* rows = e.rows[e.parent.buffer] + e.parent.begin
-    cdef const uint64_t* stat = e.stat[e.parent.buffer] + e.parent.begin
-    cdef uint32_t* out = e.rows[1 - e.parent.buffer] + e.parent.begin
-    cdef uint64_t* stat_out = e.stat[1 - e.parent.buffer] + e.parent.begin
-    if e.parent.in_order:
-        for i in range(start, stop):
-            step = side[i]
-            at = left if step else right
-            out[at] = <uint32_t>i
-            stat_out[at] = stat[i]
-            left += step
-            right += 1 - step
-    elif e.move_stat:
-        for i in range(start, stop):
-            step = side[i]
-            at = left if step else right
-            out[at] = rows[i]
-            stat_out[at] = stat[i]
-            left += step
-            right += 1 - step
-    else:
-        for i in range(start, stop):
-            step = side[i]
-            at = left if step else right
-            out[at] = rows[i]
-            left += step
-            right += 1 - step
-
-
-cdef inline void move_rows(Engine* e) noexcept nogil:
-    """Move the rows of the parent in one pass, those of the right side from its end.
-
-    Their order matters to nothing but the cache; it ascends or descends in a leaf.
-    """
-    cdef int64_t n = e.parent.n, i, left = 0, right = n - 1, step
-    cdef const uint8_t* column = e.split_column
-    cdef const uint8_t* table = e.table
-    cdef const uint32_t* rows = e.rows[e.parent.buffer] + e.parent.begin
-    cdef const uint64_t* stat = e.stat[e.parent.buffer] + e.parent.begin
-    cdef uint32_t* out = e.rows[1 - e.parent.buffer] + e.parent.begin
-    cdef uint64_t* stat_out = e.stat[1 - e.parent.buffer] + e.parent.begin
-    cdef bint in_order = e.parent.in_order
-    cdef uint32_t row
-    # Each row is written to both ends: what is wrong is written over.
-    for i in range(n):
-        if in_order:
-            row = <uint32_t>i
-        else:
-            row = rows[i]
-            if i + LOOK_AHEAD < n:
-                fasttree_prefetch(column + rows[i + LOOK_AHEAD])
-        step = table[column[row]]
-        out[left] = out[right] = row
-        stat_out[left] = stat_out[right] = stat[i]
-        left += step
-        right -= 1 - step
-    e.to_right = left
 
 
 cdef inline int32_t find_leaf(
@@ -171,18 +78,44 @@ cdef inline void walk_chunk(void* context, int64_t chunk, int worker) noexcept n
         spread_row(&e.sparse, i, sparse, False)
 
 
-cdef inline void mark_chunk(void* context, int64_t leaf, int worker) noexcept nogil:
-    """Note the leaf of each of its rows."""
+cdef inline int64_t count_below(
+    const uint32_t* rows, int64_t n, bint ascending, int64_t bound
+) noexcept nogil:
+    """Return how many of a leaf's rows are below a bound; their order is monotonic."""
+    cdef int64_t low = 0, high = n, middle
+    while low < high:
+        middle = (low + high) // 2
+        if (rows[middle] < bound) == ascending:
+            low = middle + 1
+        else:
+            high = middle
+    return low if ascending else n - low
+
+
+cdef inline void mark_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
+    """Note the leaves of a block of rows, so that no other worker writes beside."""
     cdef Engine* e = <Engine*>context
-    cdef const Leaf* at = e.leaves + leaf
-    cdef const uint32_t* rows = e.rows[at.buffer] + at.begin
-    cdef int64_t i
+    cdef int64_t start = chunk * MARK_BLOCK, stop = min(start + MARK_BLOCK, e.n_rows)
+    cdef int64_t leaf, i, first, last
+    cdef const Leaf* at
+    cdef const uint32_t* rows
+    cdef bint ascending
     cdef uint16_t* leaf_of = e.leaf_of
-    if at.in_order:
-        for i in range(at.n):
-            leaf_of[i] = <uint16_t>leaf
-    else:
-        for i in range(at.n):
+    for leaf in range(e.n_leaves):
+        at = e.leaves + leaf
+        if at.in_order:
+            for i in range(start, stop):
+                leaf_of[i] = <uint16_t>leaf
+            continue
+        if at.n == 0:
+            continue
+        rows = e.rows[at.buffer] + at.begin
+        ascending = rows[0] <= rows[at.n - 1]
+        first = count_below(rows, at.n, ascending, start)
+        last = count_below(rows, at.n, ascending, stop)
+        if not ascending:
+            first, last = at.n - last, at.n - first
+        for i in range(first, last):
             leaf_of[rows[i]] = <uint16_t>leaf
 
 

@@ -8,8 +8,10 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fasttree._kernels.boost_engine cimport (
-    FEW_ROWS, MANY_ROWS, PART_ROWS, Engine, Leaf, Slot, column_of, n_chunks, view_of
+    CLEAN, COUNTED, FEW_ROWS, MANY_ROWS, PART_ROWS, USED, Engine, Leaf, Slot, column_of,
+    n_chunks, view_of
 )
+from fasttree._kernels.boost_queue cimport push, release, take_place
 from fasttree._kernels.gradient_histogram cimport (
     PANEL_TILES, TILE_BINS, TILE_COLUMNS, sum_gradients
 )
@@ -70,30 +72,40 @@ cdef inline void count_tiles(
         e.stat[leaf.buffer] + leaf.begin + start, stop - start, block, bins)
 
 
+cdef inline uint64_t* clean_bins(Engine* e, int worker, int64_t panel) noexcept nogil:
+    """Return a worker's bins of a panel, which only the worker itself clears."""
+    cdef uint64_t* bins = e.bins + (worker * e.n_panels + panel) * (
+        PANEL_TILES * TILE_COLUMNS * TILE_BINS)
+    cdef uint8_t* state = e.state + worker * e.n_panels + panel
+    if state[0] == USED:
+        memset(bins, 0,
+               width_of(e, panel) * TILE_COLUMNS * TILE_BINS * sizeof(uint64_t))
+        state[0] = CLEAN
+    return bins
+
+
 cdef inline void count_chunk(void* context, int64_t chunk, int worker) noexcept nogil:
     """Sum a part of the rows in one panel."""
     cdef Engine* e = <Engine*>context
-    cdef int64_t panel = chunk // e.n_parts, part = chunk % e.n_parts
+    cdef int64_t panel = chunk % e.n_panels, part = chunk // e.n_panels
     cdef int64_t n = e.small.n, rows = (n + e.n_parts - 1) // e.n_parts
     cdef int64_t start = min(part * rows, n), stop = min(start + rows, n)
-    e.dirty[worker * e.n_panels + panel] = 1
+    cdef uint64_t* bins = clean_bins(e, worker, panel)
+    e.state[worker * e.n_panels + panel] = COUNTED
     count_tiles(
-        e, panel, 0, width_of(e, panel), start, stop, e.spaces[worker].block,
-        e.bins + (worker * e.n_panels + panel) * PANEL_TILES * TILE_COLUMNS * TILE_BINS)
+        e, panel, 0, width_of(e, panel), start, stop, e.spaces[worker].block, bins)
 
 
 cdef inline void take_bins(
-    const Engine* e, int64_t tile, uint64_t* bins, uint64_t* cells, bint first
+    const Engine* e, int64_t tile, const uint64_t* bins, uint64_t* cells, bint first
 ) noexcept nogil:
-    """Move the bins of a tile to a leaf's cells, or add them, and clear them."""
+    """Copy the bins of a tile to a leaf's cells, or add them."""
     cdef int64_t j, b
     cdef const Slot* slot
     cdef uint64_t* target
     for j in range(TILE_COLUMNS):
         slot = e.slots + tile * TILE_COLUMNS + j
         if slot.n_bins == 0:
-            # All rows are in bin 0 of a byte that no column has.
-            bins[j * TILE_BINS] = 0
             continue
         target = cells + slot.offset
         if first:
@@ -101,7 +113,16 @@ cdef inline void take_bins(
         else:
             for b in range(slot.n_bins):
                 target[b] += bins[j * TILE_BINS + b]
-        memset(bins + j * TILE_BINS, 0, slot.n_bins * sizeof(uint64_t))
+
+
+cdef inline void clear_bins(
+    const Engine* e, int64_t tile, uint64_t* bins
+) noexcept nogil:
+    cdef int64_t j, n
+    for j in range(TILE_COLUMNS):
+        # All rows are in bin 0 of a byte that no column has.
+        n = max(1, e.slots[tile * TILE_COLUMNS + j].n_bins)
+        memset(bins + j * TILE_BINS, 0, n * sizeof(uint64_t))
 
 
 cdef inline void subtract(
@@ -136,7 +157,7 @@ cdef inline void split_chunk(void* context, int64_t tile, int worker) noexcept n
     cdef uint64_t* large = NULL
     cdef bint first = True
     for other in range(e.team.n_workers):
-        if e.dirty[other * e.n_panels + panel]:
+        if e.state[other * e.n_panels + panel] == COUNTED:
             take_bins(e, tile, e.bins + (other * e.n_panels * PANEL_TILES + tile)
                       * TILE_COLUMNS * TILE_BINS, small, first)
             first = False
@@ -171,8 +192,7 @@ cdef inline void tiles_chunk(void* context, int64_t chunk, int worker) noexcept 
     cdef uint64_t* small = e.pool + e.small.cells * e.n_cells
     cdef uint64_t* large = NULL
     # One panel's: they stay in the worker's cache.
-    cdef uint64_t* bins = e.bins + worker * e.n_panels * (
-        PANEL_TILES * TILE_COLUMNS * TILE_BINS)
+    cdef uint64_t* bins = clean_bins(e, worker, 0)
     cdef int64_t tile = chunk * e.tiles_of_chunk, panel = tile // PANEL_TILES, t
     cdef int64_t width = width_of(e, panel), first = tile % PANEL_TILES
     cdef int64_t taken = min(width - first, e.tiles_of_chunk)
@@ -187,6 +207,7 @@ cdef inline void tiles_chunk(void* context, int64_t chunk, int worker) noexcept 
             subtract_rows(e, tile + t, codes + t, width, large)
         else:
             take_bins(e, tile + t, bins + t * TILE_COLUMNS * TILE_BINS, small, True)
+            clear_bins(e, tile + t, bins + t * TILE_COLUMNS * TILE_BINS)
             if e.keep_large:
                 subtract(e, tile + t, large, small)
         scan_children(e, tile + t, small, large, space)
@@ -328,60 +349,6 @@ cdef inline void choose_features(Engine* e, const Leaf* leaf, uint8_t* mask) noe
         mask[e.shuffled[k]] = 1
 
 
-cdef inline bint splits_before(const Engine* e, int32_t a, int32_t b) noexcept nogil:
-    cdef const Leaf* x = e.leaves + a
-    cdef const Leaf* y = e.leaves + b
-    cdef double gx = e.nodes[x.node].gain, gy = e.nodes[y.node].gain
-    if e.limits.depthwise and x.depth != y.depth:
-        return x.depth < y.depth
-    if gx != gy and not e.limits.depthwise:
-        return gx > gy
-    return x.node < y.node
-
-
-cdef inline void push(Engine* e, int32_t leaf) noexcept nogil:
-    cdef int64_t i = e.n_heap, parent
-    e.n_heap += 1
-    e.heap[i] = leaf
-    while i > 0:
-        parent = (i - 1) // 2
-        if not splits_before(e, e.heap[i], e.heap[parent]):
-            break
-        e.heap[i], e.heap[parent] = e.heap[parent], e.heap[i]
-        i = parent
-
-
-cdef inline int32_t pop(Engine* e) noexcept nogil:
-    cdef int32_t top = e.heap[0]
-    cdef int64_t i = 0, child
-    e.n_heap -= 1
-    e.heap[0] = e.heap[e.n_heap]
-    while True:
-        child = 2 * i + 1
-        if child >= e.n_heap:
-            break
-        if child + 1 < e.n_heap and splits_before(e, e.heap[child + 1],
-                                                  e.heap[child]):
-            child += 1
-        if not splits_before(e, e.heap[child], e.heap[i]):
-            break
-        e.heap[i], e.heap[child] = e.heap[child], e.heap[i]
-        i = child
-    return top
-
-
-cdef inline void release(Engine* e, Leaf* leaf) noexcept nogil:
-    if leaf.cells >= 0:
-        e.idle[e.n_idle] = leaf.cells
-        e.n_idle += 1
-        leaf.cells = -1
-
-
-cdef inline void take_place(Engine* e, Leaf* leaf) noexcept nogil:
-    e.n_idle -= 1
-    leaf.cells = e.idle[e.n_idle]
-
-
 cdef inline void keep_best(Engine* e, Leaf* leaf, int child) noexcept nogil:
     """Reduce the tiles' best splits to the leaf's, and queue it if there is one."""
     cdef GradientSplit* found = e.found + child * e.n_scans
@@ -431,6 +398,7 @@ cdef inline bint can_split(const Engine* e, const Leaf* leaf) noexcept nogil:
 
 cdef inline void count_and_scan(Engine* e) noexcept nogil:
     """Find the best splits of e.small and e.large."""
+    cdef int64_t i
     e.masked = e.n_groups > 0 or e.limits.max_features < e.n_features
     if e.masked:
         if e.scan_small:
@@ -443,7 +411,9 @@ cdef inline void count_and_scan(Engine* e) noexcept nogil:
         e.n_parts = min(e.small.n // PART_ROWS, 4 * e.team.n_workers)
         share(&e.team, e.n_parts * e.n_panels, count_chunk, e)
         share(&e.team, e.n_tiles, split_chunk, e)
-        memset(e.dirty, 0, e.team.n_workers * e.n_panels)
+        for i in range(e.team.n_workers * e.n_panels):
+            if e.state[i] == COUNTED:
+                e.state[i] = USED
     else:
         e.tiles_of_chunk = PANEL_TILES
         if e.n_panels == 1:

@@ -10,16 +10,15 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fasttree._kernels.boost_engine cimport (
-    MAX_REFIT_CELLS, MOVE_BLOCK, ROW_BLOCK, Engine, Leaf, Limits, Node, column_of,
-    n_chunks, view_of
+    MARK_BLOCK, MAX_REFIT_CELLS, MOVE_BLOCK, ROW_BLOCK, Engine, Leaf, Limits, Node,
+    column_of, n_chunks, view_of
 )
+from fasttree._kernels.boost_moves cimport move_chunk, move_rows, side_chunk
+from fasttree._kernels.boost_queue cimport pop, release, take_place
 from fasttree._kernels.boost_rows cimport (
-    mark_chunk, move_chunk, move_rows, refit_chunk, round_chunk, side_chunk, sum_chunk,
-    walk_chunk
+    mark_chunk, refit_chunk, round_chunk, sum_chunk, walk_chunk
 )
-from fasttree._kernels.boost_splits cimport (
-    can_split, count_alone, count_and_scan, pop, release, take_place
-)
+from fasttree._kernels.boost_splits cimport can_split, count_alone, count_and_scan
 from fasttree._kernels.gradient_histogram cimport gradient_of, hessian_of
 from fasttree._kernels.leaf_split cimport (
     Feature, GradientSplit, LeafView, Regularization, best_value, clear_split, clip
@@ -295,7 +294,7 @@ cdef inline void fit_values(Engine* e) noexcept nogil:
     for leaf in range(e.n_leaves):
         e.nodes[e.leaves[leaf].node].leaf = <int32_t>leaf
     if e.sample == NULL:
-        share(&e.team, e.n_leaves, mark_chunk, e)
+        share(&e.team, n_chunks(e.n_rows, MARK_BLOCK), mark_chunk, e)
     else:
         share(&e.team, n_chunks(e.n_rows, ROW_BLOCK), walk_chunk, e)
     while n_chunks(e.n_rows, rows) * e.n_leaves * 2 > MAX_REFIT_CELLS and (
