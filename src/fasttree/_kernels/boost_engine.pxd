@@ -24,7 +24,7 @@ cdef enum:
     MOVE_BLOCK = 4096          # rows of a chunk that are moved to the children
     PART_ROWS = 4096           # least rows of a chunk that are counted
     MARK_BLOCK = 32768         # rows of a chunk whose leaves are noted
-    MANY_ROWS = 32768          # from here on, workers divide a leaf's rows, not its tiles
+    MANY_ROWS = 8192           # from here on, workers divide a leaf's rows, not its tiles
     # Below, rows leave a parent's sums one by one, and are counted where a split may
     # leave a side too few.
     FEW_ROWS = 512
