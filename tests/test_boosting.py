@@ -477,6 +477,29 @@ def test_scikit_learn_finds_no_fault(model):
     check_estimator(model, expected_failed_checks=expected)
 
 
+@pytest.mark.parametrize("n_jobs", [1, 2, 3])
+@pytest.mark.parametrize("subsample", [1.0, 0.7])
+def test_leaf_values_are_means_of_many_rows(n_jobs, subsample):
+    # Several blocks of rows whose leaves are noted, in whatever order a leaf has them.
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100_000, 3))
+    y = np.round(X[:, 0] * X[:, 1] + X[:, 2], 1)
+    options = PLAIN | {"l2_regularization": 0.0, "random_state": 0}
+    model = GradientBoostingRegressor(
+        max_iter=1, learning_rate=1.0, subsample=subsample, n_jobs=n_jobs, **options
+    ).fit(X, y)
+    value, leaf = np.unique(model.predict(X), return_inverse=True)
+    assert len(value) == 31
+    if subsample == 1.0:
+        mean = np.bincount(leaf, y) / np.bincount(leaf)
+        np.testing.assert_allclose(value, mean, rtol=1e-5, atol=1e-5)
+    again = GradientBoostingRegressor(
+        max_iter=2, learning_rate=1.0, subsample=subsample, n_jobs=1, **options
+    ).fit(X, y)
+    both = clone(again).set_params(n_jobs=n_jobs).fit(X, y)
+    assert bits(both) == bits(again)
+
+
 @pytest.mark.parametrize(
     ("loss", "n_features", "n_jobs"),
     # Features that fill a part of their last tile, in one panel and in two.

@@ -21,7 +21,7 @@ cdef enum:
 
 cdef enum:
     ROW_BLOCK = 16384          # rows of a chunk, a whole number of BLOCKs
-    MOVE_BLOCK = 4096          # rows of a chunk that are moved to the children
+    MOVE_BLOCK = 2048          # rows of a chunk that are moved to the children
     PART_ROWS = 4096           # least rows of a chunk that are counted
     MARK_BLOCK = 32768         # rows of a chunk whose leaves are noted
     MANY_ROWS = 8192           # from here on, workers divide a leaf's rows, not its tiles
