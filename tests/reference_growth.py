@@ -172,7 +172,7 @@ def audit(tree, table, matrix, y, params, sample_weight=None, n_classes=0, exact
             atol=len(rows) * WEIGHT_STEP * total,
         )
         own = impurity(params.criterion, y[rows], weight[rows], n_classes)
-        # Small weights beside large ones have few digits, and their products with y too.
+        # Small weights beside large ones have few digits, as their products with y.
         rounding = len(rows) * WEIGHT_STEP * total / weight[rows].sum()
         if params.criterion == "absolute_error":
             rounding *= np.abs(y).max()

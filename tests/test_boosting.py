@@ -141,7 +141,8 @@ def test_huber_and_tweedie_predict():
         {"max_leaf_nodes": None, "max_features": 0.5, "random_state": 1},
     ],
 )
-def test_the_bits_do_not_depend_on_n_jobs(options):
+def test_the_bits_do_not_depend_on_n_jobs(options, monkeypatch):
+    monkeypatch.setattr("fasttree.ensembles.boosting.SERIAL_BELOW", 0)
     X, score = data(34_000)
     y = np.digitize(score, [0.0, 1.0])
     models = [
@@ -479,7 +480,8 @@ def test_scikit_learn_finds_no_fault(model):
 
 @pytest.mark.parametrize("n_jobs", [1, 2, 3])
 @pytest.mark.parametrize("subsample", [1.0, 0.7])
-def test_leaf_values_are_means_of_many_rows(n_jobs, subsample):
+def test_leaf_values_are_means_of_many_rows(n_jobs, subsample, monkeypatch):
+    monkeypatch.setattr("fasttree.ensembles.boosting.SERIAL_BELOW", 0)
     # Several blocks of rows whose leaves are noted, in whatever order a leaf has them.
     rng = np.random.default_rng(0)
     X = rng.normal(size=(100_000, 3))

@@ -235,7 +235,7 @@ class Recorder:
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_each_iteration_is_a_task(n_classes, n_jobs):
-    X, score = data(40_000 if n_jobs == 2 else 500)
+    X, score = data(70_000 if n_jobs == 2 else 500)
     y = np.digitize(score, [0.0, 1.0][: n_classes - 1])
     recorder = Recorder()
     model = GradientBoostingClassifier(max_iter=3, n_jobs=n_jobs, **PLAIN)
@@ -304,7 +304,7 @@ def test_an_interrupt_ends_a_fit(n_jobs, request):
     default = signal.default_int_handler
     former = signal.signal(signal.SIGINT, default)  # None: not from Python
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, former or default))
-    X, y = data(40_000)
+    X, y = data(70_000)
     model = GradientBoostingRegressor(max_iter=2, n_jobs=n_jobs, **PLAIN).fit(X, y)
     model.set_params(max_iter=5_000)
     before = vars(model).copy()

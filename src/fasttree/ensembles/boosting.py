@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fasttree.ensembles.tiles import Layout
 
 #: Rows times features below which helpers cost more than they save.
-SERIAL_BELOW = 200_000
+SERIAL_BELOW = 400_000
 
 #: Bytes that the sums of open leaves may take; leaves without them are counted anew.
 POOL_BYTES = 1 << 29
