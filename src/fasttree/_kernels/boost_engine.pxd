@@ -154,7 +154,6 @@ cdef struct Engine:
     Leaf parent
     const uint8_t* split_column
     uint8_t table[256]
-    int64_t to_left
     int64_t to_right
     GradientSplit* found       # (2, n_scans)
     # Leaf values.
